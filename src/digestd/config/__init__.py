@@ -1,0 +1,171 @@
+"""Files and environment become frozen settings; every mistake is found at once and named by file, key and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_state_path
+from pydantic import ValidationError
+
+from digestd.config import environment
+from digestd.config.environment import Environment
+from digestd.config.files import read_yaml
+from digestd.config.settings import (
+    DatabaseSettings,
+    ExtractSettings,
+    FetchSettings,
+    Section,
+    Settings,
+    WebSettings,
+    WorkerSettings,
+)
+from digestd.config.sources import SourceList
+from digestd.config.wording import problem_lines, reason, unknown_key
+from digestd.errors import ConfigurationError
+from digestd.model import SourceSpec
+
+__all__ = [
+    "Configuration",
+    "DatabaseSettings",
+    "ExtractSettings",
+    "FetchSettings",
+    "Settings",
+    "WebSettings",
+    "WorkerSettings",
+    "database_url",
+    "find_file",
+    "load",
+]
+
+DEFAULT_FILES = (Path("conf/digestd.yaml"), Path("/etc/digestd/digestd.yaml"))
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All that is in force: the file it came from (None: the defaults), settings, sources, warnings, and which keys
+    the environment set (`SECTION_KEY` names)."""
+
+    file: Path | None
+    settings: Settings
+    sources: tuple[SourceSpec, ...]
+    warnings: tuple[str, ...] = ()
+    from_environment: frozenset[str] = frozenset()
+
+
+def find_file(option: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The settings file: `option` (`-c`), else `$DIGESTD_CONFIG`, else the first of :data:`DEFAULT_FILES` there is."""
+    if option is not None:
+        return option
+    if environ.get("DIGESTD_CONFIG"):
+        return Path(environ["DIGESTD_CONFIG"])
+    return next((path for path in DEFAULT_FILES if path.is_file()), None)
+
+
+def load(option: Path | None, environ: Mapping[str, str], kinds: Collection[str]) -> Configuration:
+    """Read the settings file (see :func:`find_file`), the environment and the files of sources.
+
+    `kinds` are the names a source's kind may have. Raises :class:`digestd.errors.ConfigurationError` with every
+    mistake found; nothing is in force then.
+    """
+    file = find_file(option, environ)
+    data = read_yaml(file) if file else None
+    shown = str(file or "the defaults")
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise ConfigurationError([f"{shown}: must be a mapping of sections, such as `worker:`"])
+    problems = list(_section_problems(data, shown))
+    env = environment.read(environ)
+    problems += env.problems
+    sources = SourceList(kinds)
+    _read_sources(sources, data, file, environ)
+    problems += sources.problems
+    settings = None if problems else _merge(data, env, problems)
+    if settings is None:
+        raise ConfigurationError(problems)
+    used = frozenset(f"{s}_{k}".upper() for s, keys in env.values.items() for k in keys)
+    return Configuration(file, settings, tuple(sources.specs), env.warnings, used)
+
+
+def database_url(settings: DatabaseSettings, environ: Mapping[str, str]) -> str:
+    """The database to use: as set, else SQLite in the state directory (`$STATE_DIRECTORY`, which systemd sets, else
+    the platform's user state directory)."""
+    if settings.url:
+        return settings.url
+    # systemd separates several directories by colons (systemd.exec(5)); the first is ours.
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    directory = Path(given) if given else user_state_path("digestd", appauthor=False)
+    return f"sqlite:///{directory / 'digestd.db'}"
+
+
+def _section_problems(data: Mapping[Any, Any], shown: str) -> list[str]:
+    problems = []
+    models = environment.sections()
+    for section, values in data.items():
+        if section in {"sources", "sources_files"}:
+            continue
+        if section not in models:
+            names = [*models, "sources", "sources_files"]
+            problems.append(f"{shown}: {section}: unknown section; known sections: {', '.join(names)}")
+        elif values is not None:
+            problems += _strict_problems(models[section], values, shown, section)
+    return problems
+
+
+def _strict_problems(model: type[Section], values: Any, shown: str, section: str) -> list[str]:
+    if not isinstance(values, dict):
+        return [f"{shown}: {section}: must be a mapping of keys, not {values!r}"]
+    if any(not isinstance(key, str) for key in values):
+        return [
+            f"{shown}: {section}: {unknown_key(str(key), model)}"
+            for key in values
+            if not isinstance(key, str)
+        ]
+    try:
+        # Strict: in a file, YAML has types of its own, and "ten" or true for a number is a mistake.
+        model.model_validate(values, strict=True)
+    except ValidationError as error:
+        return list(problem_lines(error, shown, model, f"{section}."))
+    return []
+
+
+def _merge(data: Mapping[str, Any], env: Environment, problems: list[str]) -> Settings | None:
+    """The file's values under the environment's. The file's are known to be right: what fails is a variable."""
+    merged: dict[str, Any] = {
+        section: {**(data.get(section) or {}), **env.values.get(section, {})}
+        for section in environment.sections()
+    }
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        models = environment.sections()
+        for detail in error.errors(include_url=False):
+            section, key = str(detail["loc"][0]), str(detail["loc"][1])
+            name = f"{section}_{key}".upper()
+            problems.append(f"environment: {name}: {reason(detail, models[section])}")
+        return None
+
+
+def _read_sources(
+    sources: SourceList, data: Mapping[Any, Any], file: Path | None, environ: Mapping[str, str]
+) -> None:
+    listed: Any = data.get("sources")
+    files: Any = data.get("sources_files")
+    if isinstance(listed, dict) and set(listed) == {"sources_files"}:
+        listed, files = None, listed["sources_files"]
+    sources.add(listed, str(file))
+    folder = file.parent if file else Path()
+    if environ.get("SOURCES_FILES"):
+        folder, files = Path(), environ["SOURCES_FILES"].split(":")
+    if isinstance(files, str):
+        files = [files]
+    if files is None:
+        return
+    if not isinstance(files, list) or not all(isinstance(name, str) and name for name in files):
+        sources.problems.append(f"{file}: sources_files: must be a list of file names, relative to this file")
+        return
+    for name in files:
+        sources.read_file(folder / name)

@@ -1,0 +1,134 @@
+"""The settings of digestd: every key and default once, with its unit."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from digestd import __version__
+
+Seconds = Annotated[float, Field(ge=0, le=86_400 * 366, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 366, allow_inf_nan=False)]
+Interval = Annotated[float, Field(ge=1, le=86_400 * 366, allow_inf_nan=False)]
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+class Section(BaseModel):
+    """One section of the file: frozen, and no key but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class WorkerSettings(Section):
+    """How often, how many at once, how loud, and how long the last polls may take at the end."""
+
+    interval_seconds: Interval = 300
+    jitter_seconds: Seconds = 60
+    max_sources: int = Field(default=10, ge=1, le=100_000)
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
+    ] = "INFO"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    shutdown_grace_seconds: Seconds = 8
+    poll_timeout_seconds: PositiveSeconds = 60
+
+
+class DatabaseSettings(Section):
+    """Where articles are kept. Without `url`, SQLite in the state directory."""
+
+    url: str | None = None
+    pool_size: int = Field(default=4, ge=1, le=1000)
+    connect_timeout_seconds: PositiveSeconds = 5
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: str | None) -> str | None:
+        scheme, separator, _ = (url or "sqlite://").partition("://")
+        if not separator or scheme.partition("+")[0] not in {"sqlite", "postgres", "postgresql"}:
+            raise ValueError(
+                "must start with sqlite:/// (and the path of a file) or postgresql:// (and host/database)"
+            )
+        return url
+
+
+class FetchSettings(Section):
+    """How servers are asked, and what is taken from them."""
+
+    user_agent: str = Field(default=f"digestd/{__version__} (security feed reader)", min_length=1)
+    timeout_seconds: PositiveSeconds = 30
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    max_redirects: int = Field(default=5, ge=0, le=50)
+    allow_private_networks: bool = False
+    per_host_concurrency: int = Field(default=2, ge=1)
+    per_host_delay_seconds: Seconds = 1
+    proxy: str | None = None
+
+    @field_validator("user_agent")
+    @classmethod
+    def _one_header_line(cls, value: str) -> str:
+        if not value.isascii() or not value.isprintable():
+            raise ValueError("must be one line of printable ASCII, since it is sent as an HTTP header")
+        return value
+
+    @field_validator("proxy")
+    @classmethod
+    def _known_proxy(cls, value: str | None) -> str | None:
+        if value is not None and value.partition("://")[0] not in {"http", "https", "socks5", "socks5h"}:
+            raise ValueError("must start with http://, https:// or socks5://")
+        return value
+
+
+class ExtractSettings(Section):
+    """How article pages are fetched and read."""
+
+    enabled: bool = True
+    timeout_seconds: PositiveSeconds = 20
+    processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    max_pages: int = Field(default=10, ge=1)
+
+
+class WebSettings(Section):
+    """Where health and metrics are shown. `enabled` unset means: in the daemon, and not with `--once`."""
+
+    enabled: bool | None = None
+    listen: str = "127.0.0.1:8080"
+
+    @field_validator("listen")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+            raise ValueError("must be an address and a port, as in 127.0.0.1:8080 or [::1]:8080")
+        return value
+
+
+class Settings(BaseSettings):
+    """Every section. Build it with :func:`digestd.config.load`, which names the file or variable of each mistake."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_nested_delimiter="_", env_nested_max_split=1
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed in: the environment is read by :mod:`digestd.config.environment`, as a parameter."""
+        return (init_settings,)
+
+    worker: WorkerSettings = WorkerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    fetch: FetchSettings = FetchSettings()
+    extract: ExtractSettings = Field(default_factory=ExtractSettings)
+    web: WebSettings = WebSettings()

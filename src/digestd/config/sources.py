@@ -1,0 +1,117 @@
+"""The list of sources in the settings file or in files of its own, validated one by one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+
+from digestd.config.files import read_yaml
+from digestd.config.settings import Interval, Seconds, Section
+from digestd.config.wording import problem_lines
+from digestd.errors import ConfigurationError
+from digestd.model import SourceSpec
+
+
+class SourceEntry(Section):
+    """One source as it stands in a file."""
+
+    name: str = Field(min_length=1, max_length=200)
+    kind: str = "feed"
+    url: str = Field(min_length=1)
+    enabled: bool = True
+    category: str | None = None
+    language: str | None = None
+    interval_seconds: Interval | None = None
+    jitter_seconds: Seconds | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _printable(cls, name: str) -> str:
+        if not name.isprintable() or name != name.strip():
+            raise ValueError("must be printable, without blanks at its ends")
+        return name
+
+    @field_validator("url")
+    @classmethod
+    def _askable(cls, url: str) -> str:
+        reason = url_problem(url)
+        if reason:
+            raise ValueError(reason)
+        return url
+
+
+def url_problem(url: str) -> str | None:
+    """Why `url` cannot be polled, or None: it must be http or https, with a host, on one line without blanks."""
+    if not url.isprintable() or " " in url:
+        return "a URL holds no blanks or control characters"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        # Python's message would quote a piece of a password with an unquoted character in it.
+        return (
+            "not a URL: its host or port cannot be read (write /, : and @ in a password as %2F, %3A and %40)"
+        )
+    if parts.scheme not in {"http", "https"}:
+        return "must start with http:// or https://"
+    if not parts.hostname or port == 0:
+        return "names no host to ask" if not parts.hostname else "port 0 cannot be asked"
+    return None
+
+
+class SourceList:
+    """Gathers sources over several files, and every mistake in them."""
+
+    def __init__(self, kinds: Collection[str]) -> None:
+        self._kinds = kinds
+        self._places: dict[str, str] = {}
+        self.specs: list[SourceSpec] = []
+        self.problems: list[str] = []
+
+    def read_file(self, path: Path) -> None:
+        """Add the sources in the file at `path`: a list, or a mapping whose only key is `sources`."""
+        try:
+            data = read_yaml(path)
+        except ConfigurationError as error:
+            self.problems += error.problems
+            return
+        if isinstance(data, dict) and set(data) == {"sources"}:
+            data = data["sources"]
+        self.add(data, str(path))
+
+    def add(self, data: Any, file: str) -> None:
+        """Add the sources in `data`, which stands in `file`."""
+        if data is None:
+            return
+        if not isinstance(data, list):
+            self.problems.append(f"{file}: sources: must be a list of sources, each with name and url")
+            return
+        for number, item in enumerate(data):
+            self.problems += self._add_one(item, f"{file}: sources[{number}]")
+
+    def _add_one(self, item: Any, place: str) -> Iterator[str]:
+        label = item.get("name") if isinstance(item, dict) else None
+        shown = f"{place} ({label})" if isinstance(label, str) and label.isprintable() else place
+        try:
+            entry = SourceEntry.model_validate(item, strict=True)
+        except ValidationError as error:
+            yield from problem_lines(error, shown, SourceEntry)
+            return
+        if entry.kind not in self._kinds:
+            yield f"{shown}: kind: unknown kind {entry.kind!r}; {_known(entry.kind, self._kinds)}"
+        elif entry.name in self._places:
+            yield f"{shown}: name: used before at {self._places[entry.name]}; every source needs a name of its own"
+        else:
+            self._places[entry.name] = place
+            self.specs.append(SourceSpec(**entry.model_dump()))
+
+
+def _known(kind: str, kinds: Collection[str]) -> str:
+    close = difflib.get_close_matches(kind, kinds, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known kinds: {', '.join(sorted(kinds))}"

@@ -1,0 +1,171 @@
+"""The failures digestd expects, as one tree. Anything outside it is a bug.
+
+::
+
+    DigestdError
+    ├── ConfigurationError      a setting is wrong, with every problem found           exit status 78
+    ├── StartError              something needed at start is not to be had             exit status 69
+    ├── StoreError
+    │   ├── StoreUnavailable    the database cannot be reached, or not just now; try again
+    │   └── SchemaError         the database was written by a newer digestd            exit status 69
+    └── SourceError             one poll of one source failed: a value of a step, never a crash
+        ├── FetchError          nothing usable came over the network
+        │   ├── BadURL              the URL cannot be asked for                        cause "url"
+        │   ├── AddressRefused      the name leads to an address we must not reach     cause "address"
+        │   ├── NameNotFound        DNS has no answer                                  cause "dns"
+        │   ├── ConnectFailed       no connection                                      cause "connect"
+        │   ├── TLSFailed           the certificate or handshake is not acceptable     cause "tls"
+        │   ├── FetchTimeout        the total deadline passed                          cause "timeout"
+        │   ├── ProtocolFailed      broken HTTP: reset, wrong length, bad encoding     cause "protocol"
+        │   ├── TooLarge            the body passes the size cap                       cause "too_large"
+        │   ├── RedirectFailed      a circle, too many hops, or a hop to nowhere       cause "redirect"
+        │   ├── HostPaused          a redirect leads to a host that wants us away      cause "paused"
+        │   └── HTTPStatus          an answer other than 2xx and 304                   cause "http_status"
+        └── DocumentError       something came, and it cannot be read
+            ├── NotAFeed            it is no feed                                      cause "not_a_feed"
+            └── ParserFailed        the parser died, hung or refused it                cause "parser"
+
+Messages are written for the operator: what happened, then what to do where that is known. They never carry
+user info or query values of a URL (see :func:`digestd.model.mask_url`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class DigestdError(Exception):
+    """The root: every failure digestd expects."""
+
+
+class ConfigurationError(DigestdError):
+    """The configuration is wrong. `problems` holds one line per mistake, each naming file, key and remedy."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class StartError(DigestdError):
+    """What the daemon needs at start (an address to listen on) is not to be had."""
+
+
+class StoreError(DigestdError):
+    """The root of what the store reports."""
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached or refuses work for now (restart, lock, disk full). Nothing was written."""
+
+
+class SchemaError(StoreError):
+    """The database's schema is newer than this digestd understands, or is not digestd's."""
+
+
+class SourceError(DigestdError):
+    """One poll of one source failed.
+
+    `cause` is a short stable word for logs and metrics; the message is for people. `retry_after` is how many
+    seconds the server asked us to stay away, or None.
+    """
+
+    cause: ClassVar[str] = "source"
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class FetchError(SourceError):
+    """Nothing usable came over the network."""
+
+    cause = "fetch"
+
+
+class BadURL(FetchError):
+    """The URL has a scheme, host or port that cannot be asked for."""
+
+    cause = "url"
+
+
+class AddressRefused(FetchError):
+    """The host leads to an address that `fetch.allow_private_networks` does not permit."""
+
+    cause = "address"
+
+
+class NameNotFound(FetchError):
+    """Name resolution failed."""
+
+    cause = "dns"
+
+
+class ConnectFailed(FetchError):
+    """No candidate address accepted a connection."""
+
+    cause = "connect"
+
+
+class TLSFailed(FetchError):
+    """The TLS handshake failed: certificate expired, wrong name, unknown authority, protocol."""
+
+    cause = "tls"
+
+
+class FetchTimeout(FetchError):
+    """The fetch did not end within its total deadline."""
+
+    cause = "timeout"
+
+
+class ProtocolFailed(FetchError):
+    """The server broke HTTP: reset, early close, wrong length, undecodable body."""
+
+    cause = "protocol"
+
+
+class TooLarge(FetchError):
+    """The body is larger than `fetch.max_body_bytes`, as sent or after decompression."""
+
+    cause = "too_large"
+
+
+class RedirectFailed(FetchError):
+    """Redirects form a circle, are too many, or lead nowhere."""
+
+    cause = "redirect"
+
+
+class HostPaused(FetchError):
+    """A redirect leads to a host that wants us away for `retry_after` seconds: put off, not failed."""
+
+    cause = "paused"
+
+
+class HTTPStatus(FetchError):
+    """The server answered with an error status, kept in `status`."""
+
+    cause = "http_status"
+
+    def __init__(self, message: str, *, status: int, retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.status = status
+
+
+class DocumentError(SourceError):
+    """A document came, and it cannot be read."""
+
+    cause = "document"
+
+
+class NotAFeed(DocumentError):
+    """The document is no RSS, Atom, RDF or JSON Feed."""
+
+    cause = "not_a_feed"
+
+
+class ParserFailed(DocumentError):
+    """The parser raised, ran out of time or memory, or died on this document."""
+
+    cause = "parser"

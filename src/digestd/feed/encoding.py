@@ -1,0 +1,151 @@
+"""Bytes to text: which encoding a document is in, decided as RFC 7303 says and as publishers mean it.
+
+feedparser has an older answer (RFC 3023), in which one bad byte turns a whole UTF-8 feed into windows-1252.
+So it is always handed UTF-8, and the decision is made here.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF8, "utf-8"),
+)
+# The first bytes of `<?xm` in the families that are no superset of ASCII (XML 1.0, appendix F).
+_FAMILIES = (
+    (b"\x00\x00\x00<", "utf-32-be"),
+    (b"<\x00\x00\x00", "utf-32-le"),
+    (b"\x00<\x00?", "utf-16-be"),
+    (b"<\x00?\x00", "utf-16-le"),
+    (b"\x4c\x6f\xa7\x94", "cp037"),
+)
+_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE)
+_DECLARED = re.compile(r"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]*)["']""")
+_DECLARATION_BYTES = 1024
+
+# What servers and templates say when nobody chose anything; a body that is UTF-8 is believed more than these.
+_CARELESS = frozenset({"ascii", "iso8859-1", "cp1252"})
+# Codecs of Python's that are no character sets, some of them slow on purpose-made input; and those that
+# need a byte order mark, where there is none.
+_REFUSED = frozenset(
+    {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7", "utf-16", "utf-32"}
+)
+_SUPERSETS = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "ascii": "cp1252",
+}
+
+# XML 1.0, 2.2: everything but these is a Char. (A decoded text holds no surrogates.)
+_NO_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_PAIR = re.compile(
+    r"&#(?:[xX]([dD][89abAB][0-9a-fA-F]{2})|(5[56]\d{3}));&#(?:[xX]([dD][c-fC-F][0-9a-fA-F]{2})|(5[67]\d{3}));"
+)
+_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]+)|([0-9]+));")
+_HIGHEST = 0x10FFFF
+# Digits of the highest code point; more of them are never a character, and int() is slow on very long ones.
+_MOST_DIGITS = 20
+
+
+def decode(body: bytes, content_type: str | None) -> str:
+    """Read `body`, which was served as `content_type` (the whole header field, or None), as text.
+
+    Byte order mark, then the charset parameter, then the XML declaration, then UTF-8 (RFC 7303, 3); but a
+    body that is valid UTF-8 is UTF-8 where only Latin-1 or ASCII is claimed. The first that fits wins;
+    where none fits, what cannot be read becomes U+FFFD. Never raises.
+    """
+    for mark, name in _BYTE_ORDER_MARKS:
+        if body.startswith(mark):
+            return body[len(mark) :].decode(name, "replace")
+    candidates = _candidates(body, content_type)
+    for name in candidates:
+        try:
+            return body.decode(name)
+        except UnicodeDecodeError:
+            continue
+    return body.decode(_nearest(body, candidates), "replace")
+
+
+def mend(text: str) -> str:
+    """Drop what stands before the document and what no XML document may hold; give back the rest as it was.
+
+    Surrogate pairs written as two references, as some Java programs do, become the character they mean.
+    """
+    text = _NO_CHARACTERS.sub("", text).lstrip("\ufeff \t\r\n\v\f\u2028\u00a0")
+    if "&#" not in text:
+        return text
+    return _REFERENCE.sub(_unless_forbidden, _PAIR.sub(_joined, text))
+
+
+def _candidates(body: bytes, content_type: str | None) -> list[str]:
+    family = next((name for start, name in _FAMILIES if body.startswith(start)), None)
+    claims = [_charset(content_type), _declared(body, family or "latin-1"), family]
+    names = [name for name in map(_codec, claims) if name]
+    if family and names[0].startswith("utf-8"):
+        # The first bytes say otherwise, and UTF-16 of plain ASCII would pass as UTF-8 full of NUL.
+        names.remove(names[0])
+    if all(name in _CARELESS for name in names):
+        names.insert(0, "utf-8")
+    return list(dict.fromkeys(_SUPERSETS.get(name, name) for name in names))
+
+
+def _charset(content_type: str | None) -> str | None:
+    match = _CHARSET.search(content_type or "")
+    return match[1] if match else None
+
+
+def _declared(body: bytes, family: str) -> str | None:
+    match = _DECLARED.match(body[:_DECLARATION_BYTES].decode(family, "ignore"))
+    return match[1] if match else None
+
+
+def _codec(name: str | None) -> str | None:
+    """Python's name of the character set called `name`, or None where there is none."""
+    try:
+        found = codecs.lookup((name or "").strip()).name
+        # Codecs that turn bytes into bytes refuse here; four NULs are fit for every character set.
+        bytes(4).decode(found)
+    except (LookupError, ValueError):
+        return None
+    return None if found in _REFUSED else found
+
+
+def _nearest(body: bytes, candidates: list[str]) -> str:
+    if "utf-8" in candidates:
+        text = body.decode("utf-8", "replace")
+        broken = text.count("\ufffd")
+        good = sum(not character.isascii() for character in text) - broken
+        # By chance alone, text in another encoding holds few valid sequences of UTF-8.
+        if good > broken:
+            return "utf-8"
+    return next((name for name in candidates if name != "utf-8"), "cp1252")
+
+
+def _unless_forbidden(match: re.Match[str]) -> str:
+    code = _code(match[1], match[2])
+    legal = (
+        code in (0x9, 0xA, 0xD)
+        or 0x20 <= code < 0xD800
+        or 0xDFFF < code < 0xFFFE
+        or 0xFFFF < code <= _HIGHEST
+    )
+    return match[0] if legal else ""
+
+
+def _joined(match: re.Match[str]) -> str:
+    high, low = _code(match[1], match[2]), _code(match[3], match[4])
+    if not (0xD800 <= high < 0xDC00 <= low < 0xE000):
+        return match[0]
+    return f"&#{0x10000 + ((high - 0xD800) << 10) + low - 0xDC00};"
+
+
+def _code(hexadecimal: str | None, decimal: str | None) -> int:
+    digits = hexadecimal or decimal or ""
+    return int(digits, 16 if hexadecimal else 10) if len(digits) <= _MOST_DIGITS else _HIGHEST + 1

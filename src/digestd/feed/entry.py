@@ -1,0 +1,94 @@
+"""From what a document says of one thing to the :class:`~digestd.model.Entry` that digestd works with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from digestd.feed.dates import parse_date
+from digestd.feed.html import clean, from_text
+from digestd.feed.identity import content_hash_of, identity_of
+from digestd.feed.text import collapse, storable
+from digestd.model import Entry
+
+# RFC 5646, 2.1, loosely: feeds also write en_US.
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """A text as a document holds it: HTML whose links are relative to `base`, or plain text."""
+
+    value: str
+    is_html: bool
+    base: str
+
+    def as_html(self) -> str:
+        """The text as sanitised HTML with absolute links."""
+        return clean(self.value, self.base) if self.is_html else from_text(self.value)
+
+
+def make_entry(
+    *,
+    guid: str | None,
+    link: str | None,
+    title: str,
+    author: str | None,
+    language: str | None,
+    summary: Prose | None,
+    content: Prose | None,
+    dates: Sequence[str],
+) -> Entry:
+    """Make the entry of what a document says.
+
+    `link` is absolute, `title` and `author` are plain text, `dates` are as written, best first.
+    Empty values count as missing. A summary that says the same as the content is left out. Never raises.
+    """
+    guid, link = _kept(guid), _kept(link)
+    title, author = collapse(storable(title)), _kept(author and collapse(author))
+    published_at, published_raw = _published(dates)
+    summary, content = _distinct(summary, content)
+    summary_value = summary.value.strip() if summary else None
+    content_value = content.value.strip() if content else None
+    return Entry(
+        identity=identity_of(guid, link, title, published_at, content_value or summary_value),
+        content_hash=content_hash_of(title, author, link, summary_value, content_value),
+        guid=guid,
+        link=link,
+        title=title,
+        author=author,
+        language=language_tag(language),
+        summary=_kept(summary.as_html()) if summary else None,
+        content=_kept(content.as_html()) if content else None,
+        published_at=published_at,
+        published_raw=published_raw,
+    )
+
+
+def language_tag(text: str | None) -> str | None:
+    """Give `text` as a language tag (RFC 5646), or None where it is none."""
+    text = (text or "").strip()
+    return text.replace("_", "-") if _LANGUAGE.fullmatch(text) and len(text) <= 35 else None
+
+
+def _kept(text: str | None) -> str | None:
+    return storable(text).strip() or None if text else None
+
+
+def _distinct(summary: Prose | None, content: Prose | None) -> tuple[Prose | None, Prose | None]:
+    summary = summary if summary and summary.value.strip() else None
+    content = content if content and content.value.strip() else None
+    if summary and content and summary.value.strip() == content.value.strip():
+        summary = None
+    return summary, content
+
+
+def _published(dates: Sequence[str]) -> tuple[datetime | None, str | None]:
+    """The first date that can be read; else the first there is, as it stands."""
+    written = [kept for date in dates if (kept := _kept(date))]
+    for raw in written:
+        if (published_at := parse_date(raw)) is not None:
+            return published_at, raw
+    return None, written[0] if written else None

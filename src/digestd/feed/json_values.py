@@ -1,0 +1,48 @@
+"""JSON from outside, with wrong types read as missing values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeAlias
+
+from digestd.errors import NotAFeed, ParserFailed
+
+Object: TypeAlias = dict[str, Any]
+
+
+def load(text: str) -> Object:
+    """Read `text` as JSON; what is no object at the top counts as an empty one.
+
+    Raises :class:`~digestd.errors.NotAFeed` for text that is no JSON, and
+    :class:`~digestd.errors.ParserFailed` for JSON nested too deeply.
+    """
+    try:
+        loaded = json.loads(text)
+    except RecursionError as error:
+        raise ParserFailed("the JSON is nested too deeply to be read") from error
+    except ValueError as error:
+        raise NotAFeed(f"JSON that cannot be read came instead of a feed: {error}") from error
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def text_of(holder: Object, name: str) -> str:
+    """The member called `name` as text, numbers too; "" where it is missing or of another type."""
+    value = holder.get(name)
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return ""
+    # A whole number is written without fraction: other writers of JSON make 7.0 of a 7.
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def object_of(holder: Object, name: str) -> Object:
+    """The member called `name` if it is an object, else an empty one."""
+    value = holder.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def objects_of(holder: Object, name: str) -> list[Object]:
+    """The objects in the list called `name`; none where it is missing or of another type."""
+    value = holder.get(name)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -1,0 +1,26 @@
+"""Links of entries: absolute, on the web, or none."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urljoin, urlsplit
+
+# Browsers drop these inside a URL (WHATWG URL, 4.4), and templates put them there.
+_DROPPED = re.compile(r"[\t\r\n]+")
+
+
+def absolute_link(base: str, href: str) -> str | None:
+    """Resolve `href` against `base`; None unless that makes an absolute http or https URL. Never raises."""
+    try:
+        link = urljoin(base, _DROPPED.sub("", href.strip()))
+        parts = urlsplit(link)
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        return None
+    return link.replace(" ", "%20")
+
+
+def is_web_address(text: str) -> bool:
+    """Whether `text` is an absolute http or https URL, or a path on the server it was found on."""
+    return text.startswith("/") or absolute_link("", text) is not None

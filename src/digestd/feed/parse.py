@@ -1,0 +1,152 @@
+"""The door to feedparser: bytes in, a :class:`~digestd.model.Document` out.
+
+feedparser is the reference for what a feed means. It runs with its own sanitising and link resolving off
+(both are nh3's work here), its dates are not used (:mod:`digestd.feed.dates`), and it only ever sees UTF-8.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any, TypeAlias
+
+import feedparser
+from feedparser.api import LooseFeedParser, StrictFeedParser
+
+from digestd.errors import ParserFailed
+from digestd.feed.encoding import decode, mend
+from digestd.feed.entry import Prose, language_tag, make_entry
+from digestd.feed.html import to_text
+from digestd.feed.jsonfeed import parse_json_feed
+from digestd.feed.link import absolute_link, is_web_address
+from digestd.feed.refusal import looks_like_html, not_a_feed, refuse_too_many
+from digestd.feed.text import collapse
+from digestd.model import Document, Entry
+
+_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+
+# feedparser resolves a guid against the address of the feed, which would make it another guid after a
+# redirect.
+for _parser in (LooseFeedParser, StrictFeedParser):
+    _parser.can_be_relative_uri = _parser.can_be_relative_uri - {"id"}
+
+# What feedparser gives for a feed or an entry. Only dict's own methods are used on it: its `get` and `[]`
+# answer for other names too (`updated` with the date of publication, for one).
+_Parsed: TypeAlias = dict[str, Any]
+
+
+def parse_feed(body: bytes, url: str, content_type: str | None) -> Document:
+    """Read `body`, which came from `url` as `content_type` (the whole header field, or None).
+
+    RSS, RDF, Atom, CDF and JSON Feed are told by what is in the body. A feed without entries is a document
+    without entries. Raises :class:`~digestd.errors.NotAFeed` where something else came, and
+    :class:`~digestd.errors.ParserFailed` where feedparser raises or there is more than we take. Bounded
+    neither in time nor in memory: to be run where it can be killed.
+    """
+    raw = decode(body, content_type)
+    text = mend(raw)
+    if not text:
+        raise not_a_feed(raw)
+    if text[0] in "{[":
+        return parse_json_feed(text, url)
+    parsed = _feedparser(text, url)
+    entries = parsed.get("entries") or []
+    version = parsed.get("version") or ""
+    if not entries and (not version or looks_like_html(text)):
+        raise not_a_feed(raw)
+    refuse_too_many(len(entries))
+    feed = parsed.get("feed") or {}
+    language = language_tag(_text(feed, "language"))
+    return Document(
+        url=url,
+        format=version or "unknown",
+        title=_title(feed) or None,
+        language=language,
+        entries=tuple(_entry(entry, url, language) for entry in entries),
+    )
+
+
+def _feedparser(text: str, url: str) -> _Parsed:
+    # Never the bytes themselves: feedparser opens the file that they name, if they name one.
+    stream = io.BytesIO(text.encode("utf-8"))
+    headers = {"content-type": "application/xml; charset=utf-8", "content-location": url}
+    try:
+        return dict(
+            feedparser.parse(
+                stream, response_headers=headers, sanitize_html=False, resolve_relative_uris=False
+            )
+        )
+    # The border to a parser that raises KeyError, TypeError and more on odd documents: that is a failed
+    # document.
+    except Exception as error:
+        raise ParserFailed(f"feedparser cannot read the document: {type(error).__name__}: {error}") from error
+
+
+def _entry(entry: _Parsed, url: str, language: str | None) -> Entry:
+    guid = _text(entry, "id")
+    return make_entry(
+        guid=guid,
+        link=_link(entry, guid.strip(), url),
+        title=_title(entry),
+        author=_author(entry),
+        language=_language(entry) or language,
+        summary=_prose(_text(entry, "summary"), _part(entry, "summary_detail"), url),
+        content=_content(entry, url),
+        dates=[_text(entry, name) for name in ("published", "updated", "created")],
+    )
+
+
+def _text(holder: _Parsed, name: str) -> str:
+    # An element with attributes that feedparser does not know can stand there as a dict.
+    value = dict.get(holder, name)
+    return value if isinstance(value, str) else ""
+
+
+def _part(holder: _Parsed, name: str) -> _Parsed:
+    value = dict.get(holder, name)
+    return value if isinstance(value, dict) else {}
+
+
+def _parts(holder: _Parsed, name: str) -> list[_Parsed]:
+    value = dict.get(holder, name)
+    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
+
+
+def _link(entry: _Parsed, guid: str, url: str) -> str | None:
+    """The entry's own page. feedparser takes any guid for one; here it has to look like an address."""
+    link = _text(entry, "link")
+    others = [_text(part, "href") for part in _parts(entry, "links") if _text(part, "rel") == "alternate"]
+    written = [href for href in (link, *others) if href and (href != guid or is_web_address(guid))]
+    return next((found for href in written if (found := absolute_link(url, href))), None)
+
+
+def _title(holder: _Parsed) -> str:
+    title = _text(holder, "title")
+    is_html = _text(_part(holder, "title_detail"), "type") in _HTML_TYPES
+    return to_text(title) if is_html else collapse(title)
+
+
+def _author(entry: _Parsed) -> str:
+    names = (to_text(_text(author, "name")) for author in _parts(entry, "authors"))
+    return ", ".join(dict.fromkeys(name for name in names if name)) or to_text(_text(entry, "author"))
+
+
+def _language(entry: _Parsed) -> str | None:
+    details = [_part(entry, "title_detail"), _part(entry, "summary_detail"), *_parts(entry, "content")]
+    written = [_text(entry, "language"), *(_text(detail, "language") for detail in details)]
+    return next((tag for text in written if (tag := language_tag(text))), None)
+
+
+def _prose(value: str, detail: _Parsed, url: str) -> Prose:
+    """A value without details is one that feedparser copied from HTML content."""
+    is_html = (_text(detail, "type") or "text/html") in _HTML_TYPES
+    return Prose(value, is_html, _text(detail, "base") or url)
+
+
+def _content(entry: _Parsed, url: str) -> Prose | None:
+    """The longest HTML content, as the first can be a caption; plain text only where there is no HTML."""
+    contents = [
+        _prose(_text(part, "value"), part, url)
+        for part in _parts(entry, "content")
+        if (_text(part, "type") or "text/html") in _HTML_TYPES | {"text/plain"}
+    ]
+    return max(contents, key=lambda content: (content.is_html, len(content.value)), default=None)

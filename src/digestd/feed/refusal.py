@@ -1,0 +1,70 @@
+"""What is refused and why, in the operator's words."""
+
+from __future__ import annotations
+
+import re
+
+from digestd.errors import NotAFeed, ParserFailed
+from digestd.feed.encoding import mend
+from digestd.feed.html import to_text
+from digestd.feed.text import strip_controls
+
+MOST_ENTRIES = 50_000
+
+# How far into a document we look, and how much of a title goes into a message.
+_LOOKED_AT = 65_536
+_LONGEST_TITLE = 80
+
+# Atomic, so that no document makes the search try every way to pair the ends of comments.
+_PROLOGUE = r"(?>\s+|<\?.*?\?>|<!--.*?-->)*+"
+_DOCTYPE = r"(?:<!doctype[^>\[]*(?:\[.*?\]\s*)?>)?"
+_ROOT = re.compile(rf"{_PROLOGUE}{_DOCTYPE}{_PROLOGUE}<([a-z_][\w.:-]{{0,80}})", re.DOTALL | re.IGNORECASE)
+_HTML_DOCTYPE = re.compile(rf"{_PROLOGUE}<!doctype\s+html\b", re.DOTALL | re.IGNORECASE)
+_PAGE_ROOTS = frozenset({"html", "head", "body"})
+_FRAGMENT = re.compile(r"<(?:html|head|body|meta|script|div|p|img|table|center)\b", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^<>]{0,200}>(.{0,2000}?)</title", re.DOTALL | re.IGNORECASE)
+_NO_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\ufffd]")
+
+
+def not_a_feed(raw: str) -> NotAFeed:
+    """The error for `raw`, the text of a document that is no feed; it says what the document is instead."""
+    return NotAFeed(f"{_description(raw[:_LOOKED_AT])} came instead of a feed")
+
+
+def looks_like_html(text: str) -> bool:
+    """Whether `text` is an HTML page, by its document type or its first element."""
+    head = text[:_LOOKED_AT]
+    return bool(_HTML_DOCTYPE.match(head)) or _root(head).lower() in _PAGE_ROOTS
+
+
+def _root(head: str) -> str:
+    match = _ROOT.match(head)
+    return match[1] if match else ""
+
+
+def _description(raw: str) -> str:
+    head = mend(raw)
+    if not head:
+        return "an empty document"
+    root = _root(head)
+    if looks_like_html(head) or _FRAGMENT.match(f"<{root}>") or (not root and _FRAGMENT.search(head)):
+        return _page(head)
+    if root:
+        return f"an XML document of another kind (its root is <{strip_controls(root)}>)"
+    if _NO_TEXT.search(raw):
+        return "data that is no text (an image, an archive, a compressed body)"
+    return "plain text"
+
+
+def _page(head: str) -> str:
+    match = _TITLE.search(head)
+    title = strip_controls(to_text(match[1])) if match else ""
+    if len(title) > _LONGEST_TITLE:
+        title = title[: _LONGEST_TITLE - 1].rstrip() + "…"
+    return f"an HTML page (title '{title}')" if title else "an HTML page"
+
+
+def refuse_too_many(entries: int) -> None:
+    """Raise :class:`~digestd.errors.ParserFailed` where a document has more than :data:`MOST_ENTRIES`."""
+    if entries > MOST_ENTRIES:
+        raise ParserFailed(f"the feed has {entries:,} entries, more than the {MOST_ENTRIES:,} that are read")

@@ -1,0 +1,53 @@
+"""RSS 2.0 written as JSON (https://github.com/scripting/Scripting-News): few feeds, but living ones."""
+
+from __future__ import annotations
+
+from digestd.errors import NotAFeed
+from digestd.feed.entry import Prose, language_tag, make_entry
+from digestd.feed.html import to_text
+from digestd.feed.json_values import Object, object_of, objects_of, text_of
+from digestd.feed.link import absolute_link, is_web_address
+from digestd.feed.refusal import refuse_too_many
+from digestd.model import Document, Entry
+
+
+def is_rss_in_json(feed: Object) -> bool:
+    """Whether `feed`, a loaded JSON document, has the frame of RSS."""
+    return isinstance(object_of(feed, "rss").get("channel"), dict)
+
+
+def read_rss_in_json(feed: Object, url: str) -> Document:
+    """Read `feed`, RSS as JSON served from `url`; the format of the document is "rssjson".
+
+    A single item may stand without its list. Raises :class:`~digestd.errors.NotAFeed` where there is no
+    item, and :class:`~digestd.errors.ParserFailed` for more items than we take.
+    """
+    channel = object_of(object_of(feed, "rss"), "channel")
+    if "item" not in channel:
+        raise NotAFeed("RSS as JSON without its items came instead of a feed")
+    items = objects_of(channel, "item") or [item for item in [object_of(channel, "item")] if item]
+    refuse_too_many(len(items))
+    language = language_tag(text_of(channel, "language"))
+    return Document(
+        url=url,
+        format="rssjson",
+        title=to_text(text_of(channel, "title")) or None,
+        language=language,
+        entries=tuple(_entry(item, url, language) for item in items),
+    )
+
+
+def _entry(item: Object, url: str, language: str | None) -> Entry:
+    # An element with attributes is an object, with its text as #value.
+    guid = text_of(item, "guid") or text_of(object_of(item, "guid"), "#value")
+    href = text_of(item, "link") or (guid if is_web_address(guid) else "")
+    return make_entry(
+        guid=guid,
+        link=absolute_link(url, href) if href else None,
+        title=to_text(text_of(item, "title")),
+        author=to_text(text_of(item, "author")),
+        language=language,
+        summary=Prose(text_of(item, "description"), is_html=True, base=url),
+        content=Prose(text_of(item, "content:encoded"), is_html=True, base=url),
+        dates=[text_of(item, "pubDate")],
+    )

@@ -1,0 +1,212 @@
+"""The frozen records that pass between rooms. They hold data and no behaviour beyond what is true of the data.
+
+Times are aware datetimes in UTC; durations are seconds as float; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+Origin: TypeAlias = Literal["file", "cli"]
+State: TypeAlias = Literal["active", "degraded", "gone", "removed", "duplicate"]
+Outcome: TypeAlias = Literal["fetched", "unchanged", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """What the operator configures of a source. `url` is kept as written, byte for byte."""
+
+    name: str
+    kind: str
+    url: str
+    enabled: bool = True
+    category: str | None = None
+    language: str | None = None
+    interval_seconds: float | None = None
+    jitter_seconds: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source as the store knows it: what was configured, and under which id it is kept."""
+
+    id: int
+    spec: SourceSpec
+    origin: Origin = "file"
+    effective_url: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def url(self) -> str:
+        """The URL to ask: where permanent redirects lead, else what the operator wrote."""
+        return self.effective_url or self.spec.url
+
+
+@dataclass(frozen=True, slots=True)
+class PollState:
+    """What one poll leaves for the next: committed with the articles it covers, never before them.
+
+    `etag` and `last_modified` are verbatim as received (RFC 9110, 8.8); `body_hash` is the sha256 of the last
+    document taken whole; `cursor` is the same idea for APIs.
+    """
+
+    etag: str | None = None
+    last_modified: str | None = None
+    body_hash: str | None = None
+    cursor: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """A source with everything the store remembers of its polls, for `digestd sources` and for first sleeps.
+
+    `due_in_seconds` is by the database's clock: negative when overdue, None when it was never scheduled.
+    """
+
+    source: Source
+    state: State
+    last_fetched_at: datetime | None = None
+    last_success_at: datetime | None = None
+    last_new_at: datetime | None = None
+    next_fetch_at: datetime | None = None
+    due_in_seconds: float | None = None
+    schedule_reason: str | None = None
+    consecutive_failures: int = 0
+    unfinished_claims: int = 0
+    last_error: str | None = None
+    articles: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer read to its end: 2xx with its body decoded from its content coding, or 304 without one.
+
+    `headers` has lower-case names; repeated fields are joined with ", ". `url` is where redirects ended.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def not_modified(self) -> bool:
+        return self.status == 304
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing in a document, as the document says it.
+
+    `identity` is the whole sha256 (hex) of what the entry is recognised by: guid, else link, else normalised title
+    and publication date, else title and content. Entries that are told apart only by more share it (see
+    :mod:`digestd.feed.identity`). `content_hash` covers title, content, author and link, no dates, after a version
+    byte. `summary` and `content` are sanitised HTML with absolute links; `title` and `author` are plain text.
+    `published_at` is None where the document gives no date that can be understood.
+    """
+
+    identity: str
+    content_hash: str
+    guid: str | None = None
+    link: str | None = None
+    title: str = ""
+    author: str | None = None
+    language: str | None = None
+    summary: str | None = None
+    content: str | None = None
+    published_at: datetime | None = None
+    published_raw: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a source served in one answer, read: its own title and language, its format, and its entries in order."""
+
+    url: str
+    format: str
+    title: str | None = None
+    language: str | None = None
+    entries: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a poll failed: a stable word, a sentence for the operator, and how long the server wants us away."""
+
+    cause: str
+    message: str
+    status: int | None = None
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one bounded piece of a poll brought.
+
+    Exactly one of three: `failure` set; or `unchanged` (nothing new, `next_state` may hold fresher validators); or
+    `documents` read whole. `more` asks for another step with `next_state`.
+    """
+
+    next_state: PollState
+    documents: tuple[Document, ...] = ()
+    unchanged: bool = False
+    failure: Failure | None = None
+    more: bool = False
+    body_bytes: int = 0
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.failure is not None:
+            return "failed"
+        return "unchanged" if self.unchanged else "fetched"
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """What we keep of an entry, as people are shown it. `summary` and `content` are sanitised HTML."""
+
+    id: int
+    source_name: str
+    title: str
+    url: str | None
+    author: str | None
+    language: str | None
+    summary: str | None
+    content: str | None
+    published_at: datetime
+    published_from: Literal["entry", "page", "first_seen"]
+    fetched_at: datetime
+
+
+def mask_url(url: str) -> str:
+    """Give `url` fit for a log, a message or a screen: user info and every query value replaced by `***`.
+
+    Of what cannot be read as a URL (an unquoted `/` in a password ends the host early) only what follows the last `@`
+    is shown, without a query.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        head, slashes, rest = url.partition("//")
+        return head + slashes + ("***@" if "@" in rest else "") + rest.rpartition("@")[2].partition("?")[0]
+    _, at, host = parts.netloc.rpartition("@")
+    query = "&".join(_mask_parameter(p) for p in parts.query.split("&")) if parts.query else ""
+    # Not urlunsplit: it takes slashes away from sqlite:////path.
+    start = url[: url.index("//") + 2] if "//" in url.partition("?")[0] and parts.scheme else ""
+    return f"{start}{'***@' if at else ''}{host}{parts.path}{'?' if query else ''}{query}"
+
+
+def _mask_parameter(parameter: str) -> str:
+    name, equals, value = parameter.partition("=")
+    if not equals:
+        return "***"
+    return f"{name}=***" if value else parameter

@@ -1,0 +1,212 @@
+"""Files and environment become settings; every mistake is one line naming file, key and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from digestd import config
+from digestd.errors import ConfigurationError
+
+KINDS = ("feed", "page")
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    return tmp_path / "digestd.yaml"
+
+
+def problems(file: Path, text: str, **environ: str) -> list[str]:
+    """The mistakes found in `text`, with the path of the file left out."""
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(file, environ, KINDS)
+    return [line.replace(f"{file}: ", "").replace(f"{file.parent}/", "") for line in caught.value.problems]
+
+
+def test_without_a_file_the_defaults_of_the_design_are_in_force() -> None:
+    settings = config.Settings()
+    assert settings.worker.model_dump() == {
+        "interval_seconds": 300,
+        "jitter_seconds": 60,
+        "max_sources": 10,
+        "log_level": "INFO",
+        "log_format": "auto",
+        "shutdown_grace_seconds": 8,
+        "poll_timeout_seconds": 60,
+    }
+    assert settings.fetch.timeout_seconds == 30
+    assert settings.fetch.max_body_bytes == 16 * 1024 * 1024
+    assert settings.fetch.max_redirects == 5
+    assert settings.fetch.allow_private_networks is False
+    assert (settings.fetch.per_host_concurrency, settings.fetch.per_host_delay_seconds) == (2, 1)
+    assert settings.web.listen == "127.0.0.1:8080"
+
+
+def test_every_mistake_in_a_file_is_told_at_once(written: Path) -> None:
+    text = """
+worker: {intervall_seconds: 3, max_sources: true, jitter_seconds: soon, interval_seconds: 0.5}
+databse: {}
+fetch: 3
+web: {listen: "8080"}
+"""
+    assert problems(written, text) == [
+        "worker.interval_seconds: should be greater than or equal to 1, not the number 0.5",
+        "worker.jitter_seconds: should be a valid number, not 'soon'",
+        "worker.max_sources: should be a valid integer, not true"
+        " (YAML reads yes, no, on and off as true and false: quote it if it is a word)",
+        "worker.intervall_seconds: unknown key; did you mean interval_seconds?",
+        "databse: unknown section; known sections: worker, database, fetch, extract, web, sources, sources_files",
+        "fetch: must be a mapping of keys, not 3",
+        "web.listen: must be an address and a port, as in 127.0.0.1:8080 or [::1]:8080",
+    ]
+
+
+def test_every_mistake_in_the_sources_is_told_at_once(written: Path) -> None:
+    text = """
+sources:
+  - {name: ftp, url: "ftp://example.com/"}
+  - {name: blanks, url: "http://exa mple.com/"}
+  - {name: kind, url: "http://example.com/", kind: fede}
+  - {name: norway, url: "http://example.com/", language: no}
+  - {name: twice, url: "http://example.com/"}
+  - {name: twice, url: "http://example.com/"}
+  - {url: "http://example.com/"}
+  - {name: slip, url: "http://example.com/", intervall_seconds: 3}
+  - just text
+sources_files: [missing.yaml]
+"""
+    assert problems(written, text) == [
+        "sources[0] (ftp): url: must start with http:// or https://",
+        "sources[1] (blanks): url: a URL holds no blanks or control characters",
+        "sources[2] (kind): kind: unknown kind 'fede'; did you mean 'feed'?",
+        "sources[3] (norway): language: should be a valid string, not false"
+        " (YAML reads yes, no, on and off as true and false: quote it if it is a word)",
+        "sources[5] (twice): name: used before at sources[4]; every source needs a name of its own",
+        "sources[6]: name: missing; every source needs one",
+        "sources[7] (slip): intervall_seconds: unknown key; did you mean interval_seconds?",
+        "sources[8]: must be a mapping with name and url, not 'just text'",
+        "missing.yaml: there is no such file (`digestd init` writes a commented one)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("worker: [", "line 2, column 1: not YAML: did not find expected node content"),
+        ("- 1", "must be a mapping of sections, such as `worker:`"),
+        ("sources: 3", "sources: must be a list of sources, each with name and url"),
+        ("sources_files: 3", "sources_files: must be a list of file names, relative to this file"),
+        ("worker: {3: 4}", "worker: unknown key; known keys: interval_seconds, jitter_seconds, max_sources, log_level, "
+         "log_format, shutdown_grace_seconds, poll_timeout_seconds"),
+        ("database: {url: 'mysql://x'}", "database.url: must start with sqlite:/// (and the path of a file) or "
+         "postgresql:// (and host/database)"),
+        ("fetch: {proxy: 'ftp://x'}", "fetch.proxy: must start with http://, https:// or socks5://"),
+        ("fetch: {user_agent: \"a\\nb\"}", "fetch.user_agent: must be one line of printable ASCII, since it is sent"
+         " as an HTTP header"),
+    ],
+)  # fmt: skip
+def test_a_mistake_names_key_and_remedy(written: Path, text: str, problem: str) -> None:
+    assert problems(written, text) == [problem]
+
+
+def test_an_unreadable_file_says_so(tmp_path: Path) -> None:
+    for path, reason in (
+        (tmp_path / "no.yaml", "there is no such file (`digestd init` writes a commented one)"),
+        (tmp_path, "cannot be read: Is a directory"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            config.load(path, {}, KINDS)
+        assert caught.value.problems == (f"{path}: {reason}",)
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes("worker: {} # gr\xfcn".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match="it is not UTF-8 text"):
+        config.load(latin, {}, KINDS)
+
+
+def test_the_environment_wins_and_foreign_names_are_dropped(written: Path) -> None:
+    written.write_text("worker: {max_sources: 3, interval_seconds: 20}")
+    environ = {
+        "WORKER_MAX_SOURCES": "7",
+        "WORKER_LOG_LEVEL": "debug",
+        "DATABASE_PORT": "tcp://10.0.0.1:5432",
+        "WEB_CONCURRENCY": "4",
+        "WORKER_INTERVAL_SECOND": "9",
+        "FETCH_ALLOW_PRIVATE_NETWORKS": "true",
+    }
+    loaded = config.load(written, environ, KINDS)
+    assert loaded.settings.worker.max_sources == 7
+    assert loaded.settings.worker.interval_seconds == 20
+    assert loaded.settings.worker.log_level == "DEBUG"
+    assert loaded.settings.fetch.allow_private_networks is True
+    assert loaded.from_environment == {
+        "WORKER_MAX_SOURCES",
+        "WORKER_LOG_LEVEL",
+        "FETCH_ALLOW_PRIVATE_NETWORKS",
+    }
+    assert loaded.warnings == (
+        "environment: WORKER_INTERVAL_SECOND is not a setting and is ignored; did you mean WORKER_INTERVAL_SECONDS?",
+    )
+
+
+def test_a_wrong_variable_is_named(written: Path) -> None:
+    found = problems(written, "", WORKER_MAX_SOURCES="many", DATABASE_URL="mysql://root:secret@db/x")
+    assert found == [
+        "environment: WORKER_MAX_SOURCES: should be a valid integer, unable to parse string as an integer, not 'many'",
+        "environment: DATABASE_URL: must start with sqlite:/// (and the path of a file) or postgresql:// (and"
+        " host/database)",
+    ]
+
+
+def test_secrets_come_from_files(written: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("postgresql://digestd:secret@db/digestd\n")
+    written.write_text("")
+    loaded = config.load(written, {"DATABASE_URL_FILE": str(secret)}, KINDS)
+    assert loaded.settings.database.url == "postgresql://digestd:secret@db/digestd"
+    missing = tmp_path / "missing"
+    assert problems(written, "", DATABASE_URL_FILE=str(missing)) == [
+        f"environment: DATABASE_URL_FILE: cannot read {missing.name}: No such file or directory"
+    ]
+
+
+def test_sources_come_from_the_file_and_from_files_of_their_own(written: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "a.yaml").write_text("- {name: a, url: 'http://a.example/?x=1'}")
+    (tmp_path / "more" / "b.yaml").write_text(
+        "sources: [{name: b, url: 'http://b.example/', enabled: false}]"
+    )
+    written.write_text(
+        "sources: [{name: c, url: 'http://c.example/'}]\nsources_files: [more/a.yaml, more/b.yaml]"
+    )
+    loaded = config.load(written, {}, KINDS)
+    assert [(s.name, s.kind, s.url, s.enabled) for s in loaded.sources] == [
+        ("c", "feed", "http://c.example/", True),
+        ("a", "feed", "http://a.example/?x=1", True),
+        ("b", "feed", "http://b.example/", False),
+    ]
+    other = config.load(written, {"SOURCES_FILES": str(tmp_path / "more" / "b.yaml")}, KINDS)
+    assert [s.name for s in other.sources] == ["c", "b"]
+
+
+def test_the_file_is_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert config.find_file(None, {}) is None or config.find_file(None, {}) == Path(
+        "/etc/digestd/digestd.yaml"
+    )
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "digestd.yaml").touch()
+    assert config.find_file(None, {}) == Path("conf/digestd.yaml")
+    assert config.find_file(None, {"DIGESTD_CONFIG": "x.yaml"}) == Path("x.yaml")
+    assert config.find_file(Path("y.yaml"), {"DIGESTD_CONFIG": "x.yaml"}) == Path("y.yaml")
+
+
+def test_the_database_is_sqlite_in_the_state_directory_unless_told_otherwise() -> None:
+    unset = config.DatabaseSettings()
+    assert (
+        config.database_url(unset, {"STATE_DIRECTORY": "/var/lib/digestd:/x"})
+        == "sqlite:////var/lib/digestd/digestd.db"
+    )
+    assert config.database_url(unset, {}).endswith("/digestd/digestd.db")
+    assert config.database_url(config.DatabaseSettings(url="postgresql:///x"), {}) == "postgresql:///x"

@@ -1,0 +1,99 @@
+"""Bytes to text: the encodings that feeds are served in, and the ones they only claim."""
+
+from __future__ import annotations
+
+import codecs
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digestd.feed.encoding import decode, mend
+
+TEXT = "<rss>Sicherheitslücken – Übersicht „neu“ für alle Geräte, größte Lücken, größter Ärger</rss>"
+
+
+def _declared(name: str) -> str:
+    return f"<?xml version='1.0' encoding='{name}'?>{TEXT}"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "text/xml",
+        "text/html",
+        "application/octet-stream",
+        "application/rss+xml",
+        "text/plain; charset=us-ascii",
+        "text/xml; charset=ISO-8859-1",
+        "text/xml;charset='utf-8'",
+        'text/xml; charset="UTF8"',
+        "text/xml; charset=klingon",
+    ],
+)
+@pytest.mark.parametrize(
+    "declaration", ["", "<?xml version='1.0'?>", "<?xml version='1.0' encoding='iso-8859-1'?>"]
+)
+def test_utf8_is_read_whatever_carelessly_is_said_of_it(content_type: str | None, declaration: str) -> None:
+    assert decode((declaration + TEXT).encode(), content_type) == declaration + TEXT
+
+
+@pytest.mark.parametrize("name", ["windows-1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "gb2312"])
+def test_the_declaration_is_followed(name: str) -> None:
+    codec = "gb18030" if name == "gb2312" else name
+    assert decode(_declared(name).encode(codec), None) == _declared(name)
+
+
+def test_ebcdic_is_told_by_its_first_bytes() -> None:
+    text = "<?xml version='1.0' encoding='cp500'?><rss>[Lücke]</rss>"
+    assert decode(text.encode("cp500"), "text/xml") == text
+
+
+def test_the_charset_of_the_header_comes_before_the_declaration() -> None:
+    text = "<?xml version='1.0' encoding='iso-8859-5'?><rss>Привет</rss>"
+    assert decode(text.encode("koi8-r"), "text/xml; charset=koi8-r") == text
+
+
+@pytest.mark.parametrize(("mark", "codec"), [(codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le")])
+def test_a_byte_order_mark_comes_before_everything(mark: bytes, codec: str) -> None:
+    assert decode(mark + _declared("iso-8859-1").encode(codec), "text/xml; charset=iso-8859-1") == _declared(
+        "iso-8859-1"
+    )
+
+
+def test_one_broken_byte_spoils_only_itself() -> None:
+    broken = TEXT.encode().replace("größter".encode(), b"gr\xff\xfe\xc3ter")
+    assert decode(broken, "text/xml").count("ü") == TEXT.count("ü")
+
+
+def test_bytes_that_are_no_utf8_are_read_as_windows_1252() -> None:
+    assert decode(TEXT.encode("cp1252"), "text/xml") == TEXT
+    assert decode(TEXT.encode("cp1252"), "text/xml; charset=utf-8") == TEXT
+
+
+@pytest.mark.parametrize(
+    "name", ["unicode_escape", "punycode", "idna", "zlib", "rot13", "hex", "a\x00b", "utf-7", "ü"]
+)
+def test_codecs_that_are_no_character_sets_are_not_used(name: str) -> None:
+    body = f"<?xml version='1.0' encoding='{name}'?><rss>+AGE- \\u0041</rss>"
+    assert decode(body.encode(), f"text/xml; charset={name}") == body
+
+
+@given(st.binary(), st.none() | st.text())
+def test_never_raises(body: bytes, content_type: str | None) -> None:
+    decode(body, content_type).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        ("\ufeff\n \t<?xml?>", "<?xml?>"),
+        ("a\x00b\x1fc\ufffe\td", "abc\td"),
+        ("&#xD83D;&#xDE00; &#55357;&#56832;", "&#128512; &#128512;"),
+        ("&#xD800; &#8; &#x0; &#99999999999999999999999; &#x110000; &#xFFFF;", "     "),
+        ("&#65;&#x41;&#10;&#x1F600;&amp;&#no;", "&#65;&#x41;&#10;&#x1F600;&amp;&#no;"),
+    ],
+)
+def test_mends_what_no_xml_parser_takes(text: str, mended: str) -> None:
+    assert mend(text) == mended
