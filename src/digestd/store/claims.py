@@ -1,0 +1,91 @@
+"""PURE: whether a source may be claimed now. Every store decides by this one function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from digestd.model import State
+from digestd.store import ClaimRequest, Gone, Wait
+
+_FIRST_PUT_OFF_SECONDS = 30
+_LONGEST_PUT_OFF_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a claim is decided by: the columns of a source's row that say when and by whom it may be
+    polled."""
+
+    enabled: bool
+    state: State
+    next_fetch_at: datetime | None
+    schedule_reason: str | None
+    unfinished_claims: int
+    lease_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """It may be claimed, and stands as `after` from then on."""
+
+    after: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """It is suspected of crashing the process: it shall stand as `after`, say `last_error`, and be answered
+    `wait`."""
+
+    after: Standing
+    last_error: str
+    wait: Wait
+
+
+def decide_claim(
+    row: Standing, request: ClaimRequest, now: datetime, limit: int
+) -> Take | PutOff | Wait | Gone:
+    """Answer `request` for a source that stands as `row`, by the database's clock `now`.
+
+    From `limit` unfinished claims on, a source is put off once for each further one: 30 seconds, doubled
+    each time, at most a day. That it was is told by its schedule reason.
+    """
+    if (reason := _gone(row)) is not None:
+        return Gone(reason)
+    if row.lease_expires_at is not None and row.lease_expires_at > now:
+        return Wait((row.lease_expires_at - now).total_seconds(), "leased", row.unfinished_claims)
+    if not request.force and row.next_fetch_at is not None and row.next_fetch_at > now:
+        return Wait((row.next_fetch_at - now).total_seconds(), "not_due", row.unfinished_claims)
+    count = row.unfinished_claims
+    if count >= limit and row.schedule_reason != _put_off_reason(count):
+        return _put_off(row, now, limit)
+    expires = now + timedelta(seconds=request.lease_seconds)
+    return Take(replace(row, unfinished_claims=count + 1, lease_expires_at=expires))
+
+
+def _gone(row: Standing) -> str | None:
+    if row.state in ("removed", "duplicate"):
+        return row.state
+    return None if row.enabled else "disabled"
+
+
+def _put_off_reason(count: int) -> str:
+    return f"unfinished_claims:{count}"
+
+
+def _put_off(row: Standing, now: datetime, limit: int) -> PutOff:
+    count = row.unfinished_claims
+    # The exponent is bounded before it is used: a count of thousands would overflow a float.
+    doublings = min(count - limit, 12)
+    seconds = float(min(_LONGEST_PUT_OFF_SECONDS, _FIRST_PUT_OFF_SECONDS * 2**doublings))
+    after = replace(
+        row,
+        state="degraded",
+        next_fetch_at=now + timedelta(seconds=seconds),
+        schedule_reason=_put_off_reason(count),
+        lease_expires_at=None,
+    )
+    error = (
+        f"{count} polls in a row never ended: this source may be crashing digestd; polled alone from now on"
+    )
+    return PutOff(after, error, Wait(seconds, "unfinished_claims", count))

@@ -1,0 +1,164 @@
+"""From `database.url` to an engine whose connections are set up as each database wants them."""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from digestd.errors import StoreUnavailable
+from digestd.store.outage import cause
+
+# Each below the 15 seconds by which a lease outlasts its step and, the locks, below the grace at shutdown.
+_POSTGRES_TIMEOUTS = {
+    "statement_timeout": "10s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "10s",
+}
+_TCP_USER_TIMEOUT_MILLISECONDS = 10_000
+_SQLITE_BUSY_TIMEOUT_SECONDS = 5.0
+
+_BEGIN = "sqlite_begin"
+
+
+def database_url(text: str) -> URL:
+    """Read `database.url`. `postgres://` and `postgresql://` mean psycopg 3.
+
+    `StoreUnavailable` for what is no URL, no database digestd keeps to, or SQLite in memory: a different
+    empty database in every connection.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise StoreUnavailable(
+            "database.url cannot be read: write it like sqlite:////var/lib/digestd/digestd.db "
+            "or postgresql://user:password@host/name"
+        ) from error
+    if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise StoreUnavailable(
+            f"database.url names {url.drivername!r}: digestd keeps its data in sqlite or postgresql"
+        )
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise StoreUnavailable(
+            "database.url names SQLite in memory or by URI: name a file, like sqlite:////var/lib/digestd/digestd.db"
+        )
+    return url.set(drivername="sqlite")
+
+
+def create(url: URL, *, pool_size: int, connect_timeout_seconds: float) -> Engine:
+    """Make the engine for `url`, as :func:`database_url` gives it; nothing is connected yet.
+
+    SQLite gets one connection, whatever `pool_size` is. `StoreUnavailable` when the directory or file of a
+    SQLite database cannot be made, or when PostgreSQL's driver is missing.
+    """
+    if url.get_backend_name() == "sqlite":
+        return _create_sqlite(url)
+    return _create_postgres(url, pool_size, connect_timeout_seconds)
+
+
+def for_looking(url: URL, *, connect_timeout_seconds: float) -> Engine:
+    """An engine for one look at a database that is there: of SQLite not even the journal mode is changed."""
+    if url.get_backend_name() == "sqlite":
+        return create_engine(f"sqlite:///file:{file_of(url).absolute()}?mode=ro&uri=true", pool_size=1)
+    return _create_postgres(url, 1, connect_timeout_seconds)
+
+
+def file_of(url: URL) -> Path:
+    """The file of the SQLite database at `url`."""
+    assert url.database is not None
+    return Path(url.database)
+
+
+def reading(engine: Engine) -> Engine:
+    """The same engine for transactions that only read: on SQLite they do not wait for the one that writes."""
+    return engine.execution_options(**{_BEGIN: "BEGIN"})
+
+
+def exclusive(engine: Engine) -> Engine:
+    """The same engine for transactions that on SQLite nobody else may write beside, whatever its journal
+    mode."""
+    return engine.execution_options(**{_BEGIN: "BEGIN EXCLUSIVE"})
+
+
+def _create_postgres(url: URL, pool_size: int, connect_timeout_seconds: float) -> Engine:
+    timeouts = " ".join(f"-c {name}={value}" for name, value in _POSTGRES_TIMEOUTS.items())
+    given = url.query.get("options", "")
+    arguments: dict[str, Any] = {
+        "connect_timeout": max(1, math.ceil(connect_timeout_seconds)),
+        "tcp_user_timeout": _TCP_USER_TIMEOUT_MILLISECONDS,
+        "application_name": url.query.get("application_name", "digestd"),
+        # Moments near the years 1 and 9999 cannot be read in another zone. What the operator's URL says comes
+        # last.
+        "options": f"-c timezone=UTC {timeouts} {given}".strip(),
+        # Lists vary in length: prepared statements would pile up, and poolers in between do not all know
+        # them.
+        "prepare_threshold": None,
+    }
+    bare = url.difference_update_query(["options", "application_name"])
+    try:
+        return create_engine(
+            bare, connect_args=arguments, pool_size=pool_size, max_overflow=0, pool_timeout=10
+        )
+    except (ImportError, NoSuchModuleError) as error:
+        raise StoreUnavailable(f"the driver for postgresql cannot be loaded: {cause(error)}") from error
+
+
+def _create_sqlite(url: URL) -> Engine:
+    path = file_of(url)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _create_private(path)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"the database file {path} cannot be made: {error.strerror}; name another in database.url "
+            "or make its directory writable"
+        ) from error
+    # isolation_level None is the driver's autocommit: it never begins, and never commits, behind our back.
+    arguments = {"isolation_level": None, "timeout": _SQLITE_BUSY_TIMEOUT_SECONDS}
+    engine = create_engine(url, connect_args=arguments, pool_size=1, max_overflow=0)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _create_private(path: Path) -> None:
+    """Make the file ourselves, readable by its owner only; SQLite gives its side files the same mode."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(0, "it is there, but not to be read and written by this user") from None
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    _use_wal(connection)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Several that open a new file at once are refused without waiting, whatever the busy time-out says."""
+    deadline = time.monotonic() + _SQLITE_BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE: a transaction that begins by reading and then writes is refused at once, without waiting,
+    # when another has written in between.
+    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE"))

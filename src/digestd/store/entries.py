@@ -1,0 +1,93 @@
+"""PURE: what an entry becomes as a row of `articles`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from digestd.model import Entry
+from digestd.store.text import storable
+
+# A publication date further ahead than the world's time zones explain is a mistake.
+_LONGEST_FUTURE = timedelta(days=1)
+
+
+def storable_entry(entry: Entry) -> Entry:
+    """Give `entry` with texts that every database can keep, so that it compares equal to what was kept of
+    it."""
+    return replace(
+        entry,
+        guid=storable(entry.guid),
+        link=storable(entry.link),
+        title=storable(entry.title),
+        author=storable(entry.author),
+        language=storable(entry.language),
+        summary=storable(entry.summary),
+        content=storable(entry.content),
+        published_raw=storable(entry.published_raw),
+    )
+
+
+def new_article(source_id: int, entry_key: str, entry: Entry, now: datetime) -> Mapping[str, Any]:
+    """Every column but the id of the article that `entry`, first seen `now`, becomes.
+
+    An entry without a usable date is published when we first saw it; `published_from` says so.
+    """
+    published_at = publication(entry, now)
+    return {
+        "source_id": source_id,
+        "entry_key": entry_key,
+        "identity": entry.identity,
+        "guid": entry.guid,
+        "url": entry.link,
+        "canonical_url": None,
+        "title": entry.title,
+        "author": entry.author,
+        "language": entry.language,
+        "summary": entry.summary,
+        "content": entry.content,
+        "text": None,
+        "published_at": published_at or now,
+        "published_raw": entry.published_raw,
+        "published_from": "entry" if published_at else "first_seen",
+        "fetched_at": now,
+        "updated_at": None,
+        "last_seen_at": now,
+        "content_hash": entry.content_hash,
+        "extraction": "pending" if entry.link else "skipped",
+        "extraction_attempts": 0,
+        "next_extraction_at": None,
+        "extraction_error": None,
+    }
+
+
+def changed_article(entry: Entry, now: datetime) -> Mapping[str, Any]:
+    """The columns that change when a kept entry comes with other content; its date only if it has a usable
+    one."""
+    changes = {
+        "title": entry.title,
+        "author": entry.author,
+        "url": entry.link,
+        "summary": entry.summary,
+        "content": entry.content,
+        "content_hash": entry.content_hash,
+        "updated_at": now,
+    }
+    if (published_at := publication(entry, now)) is None:
+        return changes
+    dates = {"published_at": published_at, "published_raw": entry.published_raw, "published_from": "entry"}
+    return changes | dates
+
+
+def publication(entry: Entry, now: datetime) -> datetime | None:
+    """When `entry` says it was published, in UTC; None without a date, or with one that UTC has no year for
+    or that lies more than a day after `now`."""
+    if entry.published_at is None:
+        return None
+    try:
+        published_at = entry.published_at.astimezone(UTC)
+    except OverflowError:
+        return None
+    return None if published_at > now + _LONGEST_FUTURE else published_at

@@ -1,0 +1,143 @@
+"""The tables, as SQLAlchemy Core describes them. What a column means stands in :mod:`digestd.model`.
+
+The migrations are what builds them; a test holds both to the same shape.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC: timestamptz in PostgreSQL, ISO text with six decimals and +00:00 in SQLite.
+
+    The text is of one length, so that it sorts as the moments do. `ValueError` for a datetime without a zone,
+    which SQLAlchemy reports as its `StatementError`.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[datetime] | TypeEngine[str]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(Text())
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"the moment {value.isoformat()} has no zone")
+        moment = value.astimezone(UTC)
+        return moment.isoformat(timespec="microseconds") if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
+
+
+# SQLite gives rowids only to a column of exactly this type.
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# No index on next_fetch_at: claims go by id, and an index on what every poll changes would cost PostgreSQL
+# its heap-only updates.
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("effective_url", Text),
+    Column("options", JSON, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("category", Text),
+    Column("language", Text),
+    Column("interval_seconds", Double),
+    Column("jitter_seconds", Double),
+    Column("origin", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("etag", Text),
+    Column("last_modified", Text),
+    Column("cursor", JSON(none_as_null=True)),
+    Column("body_hash", Text),
+    Column("last_fetched_at", UtcDateTime),
+    Column("last_success_at", UtcDateTime),
+    Column("last_new_at", UtcDateTime),
+    Column("next_fetch_at", UtcDateTime),
+    Column("schedule_reason", Text),
+    Column("consecutive_failures", Integer, nullable=False),
+    Column("unfinished_claims", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("lease_owner", Text),
+    Column("lease_token", Text),
+    Column("lease_expires_at", UtcDateTime),
+    UniqueConstraint("name"),
+    sqlite_autoincrement=True,
+)
+
+# entry_key, identity and content_hash are digests of ours. Text that the outside chose is in no index:
+# PostgreSQL refuses keys over 2,704 bytes. Ids are never given out twice, so that what was deleted stays
+# gone.
+articles = Table(
+    "articles",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("source_id", _Id, ForeignKey("sources.id"), nullable=False),
+    Column("entry_key", String(64), nullable=False),
+    Column("identity", String(64), nullable=False),
+    Column("guid", Text),
+    Column("url", Text),
+    Column("canonical_url", Text),
+    Column("title", Text, nullable=False),
+    Column("author", Text),
+    Column("language", Text),
+    Column("summary", Text),
+    Column("content", Text),
+    Column("text", Text),
+    Column("published_at", UtcDateTime, nullable=False),
+    Column("published_raw", Text),
+    Column("published_from", Text, nullable=False),
+    Column("fetched_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime),
+    Column("last_seen_at", UtcDateTime, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("extraction", Text, nullable=False),
+    Column("extraction_attempts", Integer, nullable=False),
+    Column("next_extraction_at", UtcDateTime),
+    Column("extraction_error", Text),
+    UniqueConstraint("source_id", "entry_key"),
+    Index(None, "source_id", "identity"),
+    Index(None, "source_id", "published_at"),
+    Index(None, "fetched_at"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,202 @@
+"""The store over SQLAlchemy, for SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import trio
+from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from digestd.errors import StoreUnavailable
+from digestd.model import Article, SourceSpec, SourceStatus
+from digestd.store import (
+    Claim,
+    ClaimRequest,
+    Gone,
+    Lease,
+    LeaseLost,
+    Recorded,
+    Refused,
+    StepRecord,
+    Store,
+    SyncReport,
+    Wait,
+    sources,
+    steps,
+)
+from digestd.store.engine import create, database_url, file_of, for_looking, reading
+from digestd.store.migrate import REVISIONS, migrate, revision
+from digestd.store.outage import cause, masked, outage
+from digestd.store.owner import is_dead
+from digestd.store.schema import articles
+from digestd.store.schema import sources as source_table
+
+_Result = TypeVar("_Result")
+
+
+@asynccontextmanager
+async def open_store(
+    url: str, *, owner: str, pool_size: int, connect_timeout_seconds: float
+) -> AsyncGenerator[Store]:
+    """Open the database at `url` (`database.url`), bring its schema up to date, and give the store over it.
+
+    `owner` names this process (:func:`digestd.store.owner.current_owner`): leases of owners that have died on
+    this machine are freed. `pool_size` is how many transactions PostgreSQL is given at one time; SQLite takes
+    one.
+
+    Resource handling: leaving the block closes every connection; no call may be under way then.
+    Error handling: :class:`~digestd.errors.StoreUnavailable` when the database cannot be had or `url` names
+    none, :class:`~digestd.errors.SchemaError` when it is not ours or newer; both name the database without
+    its password.
+    Cancellation: opening runs in a thread and is finished first, bounded by the connect and lock time-outs.
+    """
+    database = database_url(url)
+    threads = 1 if database.get_backend_name() == "sqlite" else pool_size
+    limiter = trio.CapacityLimiter(threads)
+    engine = create(database, pool_size=pool_size, connect_timeout_seconds=connect_timeout_seconds)
+    try:
+        await trio.to_thread.run_sync(_open, engine, owner, limiter=limiter)
+        yield SqlStore(engine, limiter, owner)
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(engine.dispose, limiter=limiter)
+
+
+def check_store(url: str, *, connect_timeout_seconds: float) -> str:
+    """Say in words how the database at `url` stands, without changing it or making a file.
+
+    `StoreUnavailable` or `SchemaError` where :func:`open_store` would raise them. Blocks, up to the connect time-out.
+    """
+    database = database_url(url)
+    if database.get_backend_name() == "sqlite" and not file_of(database).exists():
+        return "not there yet; it is created at the first start"
+    engine = for_looking(database, connect_timeout_seconds=connect_timeout_seconds)
+    try:
+        with engine.connect() as connection:
+            found = revision(connection)
+    except DBAPIError as error:
+        raise _cannot_open(engine, error) from error
+    finally:
+        engine.dispose()
+    if found is None:
+        return "reachable and empty; its tables are created at the first start"
+    newest = found == REVISIONS[-1]
+    return (
+        "reachable, its schema is current"
+        if newest
+        else "reachable; its schema is brought up to date at the first start"
+    )
+
+
+def _open(engine: Engine, owner: str) -> None:
+    try:
+        migrate(engine)
+        with engine.begin() as connection:
+            sources.free_leases(connection, lambda other: is_dead(other, owner))
+    except DBAPIError as error:
+        raise _cannot_open(engine, error) from error
+
+
+def _cannot_open(engine: Engine, error: DBAPIError) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the database {masked(engine.url)} cannot be opened: {cause(error.orig or error)}; "
+        "check database.url and that the database is up"
+    )
+
+
+class SqlStore:
+    """Keeps the :class:`digestd.store.Store` protocol; made by :func:`open_store`."""
+
+    def __init__(self, engine: Engine, limiter: trio.CapacityLimiter, owner: str) -> None:
+        self._writing = engine
+        self._reading = reading(engine)
+        self._limiter = limiter
+        self._owner = owner
+
+    async def sync_sources(self, specs: Sequence[SourceSpec]) -> SyncReport:
+        """See `Store.sync_sources`."""
+        return await self._run(self._writing, lambda connection, _: sources.sync(connection, specs))
+
+    async def sources(self) -> list[SourceStatus]:
+        """See `Store.sources`."""
+        return await self._run(self._reading, sources.statuses)
+
+    async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone]:
+        """See `Store.claim`."""
+        return await self._run(
+            self._writing, lambda connection, now: sources.claim(connection, requests, now, self._owner)
+        )
+
+    async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
+        """See `Store.record`."""
+        return await self._run(self._writing, lambda connection, now: steps.record(connection, records, now))
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """See `Store.release`."""
+        await self._run(self._writing, lambda connection, _: sources.release(connection, leases))
+
+    async def newest_articles(self, per_source: int, since: datetime | None = None) -> list[Article]:
+        """See `Store.newest_articles`."""
+        return await self._run(self._reading, lambda connection, _: _newest(connection, per_source, since))
+
+    async def _run(self, engine: Engine, work: Callable[[Connection, datetime], _Result]) -> _Result:
+        """Do `work` in one thread and one transaction, handing it the database's time."""
+        return await trio.to_thread.run_sync(_transact, engine, work, limiter=self._limiter)
+
+
+def _transact(engine: Engine, work: Callable[[Connection, datetime], _Result]) -> _Result:
+    try:
+        with engine.begin() as connection:
+            return work(connection, _now(connection))
+    except SQLAlchemyError as error:
+        unavailable = outage(error, masked(engine.url))
+        if unavailable is None:
+            raise
+        raise unavailable from error
+
+
+def _now(connection: Connection) -> datetime:
+    """The database's time; SQLite has no other than the machine's."""
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)
+    moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return moment.astimezone(UTC)
+
+
+def _newest(connection: Connection, per_source: int, since: datetime | None) -> list[Article]:
+    kept = articles.c
+    newest_first = (kept.published_at.desc(), kept.id.desc())
+    place = func.row_number().over(partition_by=kept.source_id, order_by=newest_first).label("place")
+    ranking = select(kept.id, place)
+    if since is not None:
+        ranking = ranking.where(kept.published_at >= since)
+    ranked = ranking.subquery()
+    query = (
+        select(articles, source_table.c.name.label("source_name"))
+        .join(ranked, ranked.c.id == kept.id)
+        .join(source_table, source_table.c.id == kept.source_id)
+        .where(ranked.c.place <= per_source)
+        .order_by(*newest_first)
+    )
+    found = [
+        Article(
+            id=row.id,
+            source_name=row.source_name,
+            title=row.title,
+            url=row.url,
+            author=row.author,
+            language=row.language,
+            summary=row.summary,
+            content=row.content,
+            published_at=row.published_at,
+            published_from=row.published_from,
+            fetched_at=row.fetched_at,
+        )
+        for row in connection.execute(query)
+    ]
+    # Sorted here: databases differ in how they collate. The sort keeps the order within a source.
+    return sorted(found, key=lambda article: article.source_name)

@@ -1,0 +1,219 @@
+"""The statements that write what a step brought. Each runs in its caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Executable, NestedTransaction, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError, StatementError
+
+from digestd.errors import StoreUnavailable
+from digestd.feed.identity import Assignment, StoredArticle, assign
+from digestd.model import Entry
+from digestd.store import LeaseLost, Recorded, Refused, SetAside, StepRecord
+from digestd.store.entries import changed_article, new_article, storable_entry
+from digestd.store.outage import cause, masked, outage
+from digestd.store.schema import articles, sources
+from digestd.store.sourcelist import WITHOUT_LEASE
+from digestd.store.text import storable
+
+# Below the 32,766 parameters that SQLite takes in one statement and the 65,535 of PostgreSQL.
+_CHUNK = 5_000
+_LONGEST_SHOWN = 200
+
+_Thing = TypeVar("_Thing")
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """The parameters of one row, and the entry it is written for."""
+
+    entry: Entry
+    values: Mapping[str, Any]
+
+
+def record(
+    connection: Connection, records: Sequence[StepRecord], now: datetime
+) -> list[Recorded | LeaseLost | Refused]:
+    """See `Store.record`. Errors that mean an outage escape, and end the whole transaction."""
+    answers: dict[int, Recorded | LeaseLost | Refused] = {}
+    # In the order of their ids, as every transaction that locks several rows takes them: no two wait in a
+    # circle.
+    for index in sorted(range(len(records)), key=lambda index: records[index].source_id):
+        answers[index] = _record_one(connection, records[index], now)
+    return [answers[index] for index in range(len(records))]
+
+
+def _record_one(connection: Connection, step: StepRecord, now: datetime) -> Recorded | LeaseLost | Refused:
+    try:
+        with _savepoint(connection):
+            if connection.execute(_fenced(step, now)).rowcount == 0:
+                return LeaseLost()
+            return _record_entries(connection, step, now) if step.entries else Recorded(0, 0)
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001
+        # The border between steps: a bug in one is for its own task to raise, not for its neighbours.
+        return Refused(error)
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[None]:
+    """Undo the block, and nothing else, if it raises.
+
+    An outage is raised as `StoreUnavailable`, and has to end the whole transaction: on some errors
+    (sqlite.org/ lang_transaction.html) SQLite rolls all of it back by itself, and what came after would be
+    committed alone.
+    """
+    database = masked(connection.engine.url)
+    nested = None
+    try:
+        nested = connection.begin_nested()
+        yield
+        nested.commit()
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        if (unavailable := outage(error, database)) is not None:
+            raise unavailable from error
+        if nested is not None:
+            _roll_back(nested, database)
+        raise
+
+
+def _roll_back(nested: NestedTransaction, database: str) -> None:
+    try:
+        nested.rollback()
+    except SQLAlchemyError as error:
+        reason = f"it lost the transaction: {cause(error)}"
+        raise StoreUnavailable(f"the database {database} cannot be used just now: {reason}") from error
+
+
+def _fenced(step: StepRecord, now: datetime) -> Executable:
+    state = step.next_state
+    changes: dict[str, Any] = {
+        "etag": storable(state.etag),
+        "last_modified": storable(state.last_modified),
+        "body_hash": storable(state.body_hash),
+        "cursor": None if state.cursor is None else dict(state.cursor),
+        "state": step.state,
+        "consecutive_failures": step.consecutive_failures,
+        "last_error": storable(step.last_error),
+        "last_fetched_at": now,
+    }
+    if step.succeeded:
+        changes["last_success_at"] = now
+    if step.final:
+        changes |= WITHOUT_LEASE
+        changes["unfinished_claims"] = 0
+        changes["next_fetch_at"] = now + timedelta(seconds=step.next_delay_seconds)
+        changes["schedule_reason"] = storable(step.schedule_reason)
+    else:
+        changes["lease_expires_at"] = now + timedelta(seconds=step.lease_seconds)
+    held = (sources.c.lease_token == step.token) & (sources.c.lease_expires_at > now)
+    return update(sources).where(sources.c.id == step.source_id, held).values(changes)
+
+
+def _record_entries(connection: Connection, step: StepRecord, now: datetime) -> Recorded:
+    entries = [storable_entry(entry) for entry in step.entries]
+    assignments = assign(entries, _stored(connection, step.source_id, entries))
+    new, set_aside = _insert(connection, step.source_id, assignments, now)
+    changed, refused = _update(connection, assignments, now)
+    _mark_seen(connection, [one.article_id for one in assignments if one.article_id is not None], now)
+    if new:
+        source = update(sources).where(sources.c.id == step.source_id)
+        connection.execute(source.values(last_new_at=now))
+    return Recorded(new, changed, (*set_aside, *refused))
+
+
+def _stored(connection: Connection, source_id: int, entries: Sequence[Entry]) -> list[StoredArticle]:
+    kept = articles.c
+    query = select(kept.id, kept.entry_key, kept.identity, kept.url, kept.title, kept.content_hash)
+    identities = sorted({entry.identity for entry in entries})
+    return [
+        StoredArticle(*row)
+        for chunk in _chunks(identities)
+        for row in connection.execute(query.where(kept.source_id == source_id, kept.identity.in_(chunk)))
+    ]
+
+
+def _insert(
+    connection: Connection, source_id: int, assignments: Sequence[Assignment], now: datetime
+) -> tuple[int, list[SetAside]]:
+    writes = [
+        _Write(one.entry, new_article(source_id, one.entry_key, one.entry, now))
+        for one in assignments
+        if one.article_id is None
+    ]
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    # Under the fence nobody else writes articles of this source; should it ever happen, theirs is the same
+    # article.
+    return _write(connection, dialect.insert(articles).on_conflict_do_nothing(), writes)
+
+
+def _update(
+    connection: Connection, assignments: Sequence[Assignment], now: datetime
+) -> tuple[int, list[SetAside]]:
+    by_columns: dict[frozenset[str], list[_Write]] = {}
+    for one in assignments:
+        if one.article_id is not None and one.changed:
+            changes = changed_article(one.entry, now)
+            values = {"row_id": one.article_id} | {f"new_{name}": value for name, value in changes.items()}
+            by_columns.setdefault(frozenset(changes), []).append(_Write(one.entry, values))
+    changed, set_aside = 0, []
+    for columns, writes in by_columns.items():
+        values = {name: bindparam(f"new_{name}") for name in sorted(columns)}
+        statement = update(articles).where(articles.c.id == bindparam("row_id")).values(values)
+        count, refused = _write(connection, statement, writes)
+        changed += count
+        set_aside += refused
+    return changed, set_aside
+
+
+def _mark_seen(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    for chunk in _chunks(ids):
+        connection.execute(update(articles).where(articles.c.id.in_(chunk)).values(last_seen_at=now))
+
+
+def _write(
+    connection: Connection, statement: Executable, writes: Sequence[_Write]
+) -> tuple[int, list[SetAside]]:
+    """Execute `statement` for all `writes` at once and, if the database refuses that, for each by itself.
+
+    Returns how many rows were written, and the entries whose row was refused.
+    """
+    if not writes:
+        return 0, []
+    with suppress(StatementError), _savepoint(connection):
+        return _execute(connection, statement, writes), []
+    written = 0
+    set_aside = []
+    for write in writes:
+        try:
+            with _savepoint(connection):
+                written += _execute(connection, statement, [write])
+        except StatementError as error:
+            set_aside.append(_set_aside(write.entry, error))
+    return written, set_aside
+
+
+def _execute(connection: Connection, statement: Executable, writes: Sequence[_Write]) -> int:
+    parameters = [write.values for write in writes]
+    result = connection.execute(statement, parameters, execution_options={"preserve_rowcount": True})
+    return result.rowcount
+
+
+def _set_aside(entry: Entry, error: StatementError) -> SetAside:
+    guid = None if entry.guid is None else entry.guid[:_LONGEST_SHOWN]
+    reason = cause(error.orig or error)
+    return SetAside(guid, entry.title[:_LONGEST_SHOWN], reason[:_LONGEST_SHOWN])
+
+
+def _chunks(things: Sequence[_Thing]) -> Iterator[Sequence[_Thing]]:
+    for start in range(0, len(things), _CHUNK):
+        yield things[start : start + _CHUNK]

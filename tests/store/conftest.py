@@ -1,0 +1,153 @@
+"""The three stores behind one face, so that one suite can ask the same of each."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import trio
+from sqlalchemy import Engine, NullPool, create_engine, select, update
+
+from digestd.store import Store
+from digestd.store.engine import database_url
+from digestd.store.schema import UtcDateTime, articles, sources
+from digestd.store.sql import open_store
+from support.memory_store import MemoryStore
+from support.postgres import PostgresServer
+
+OWNER = "test-owner"
+
+
+def open_at(url: str, owner: str = OWNER) -> AbstractAsyncContextManager[Store]:
+    """The store at `url`, as tests open it."""
+    return open_store(url, owner=owner, pool_size=2, connect_timeout_seconds=5)
+
+
+class Bench(Protocol):
+    """A store, and what a test needs to see and do behind its back."""
+
+    store: Store
+
+    def age(self, seconds: float) -> None:
+        """Let `seconds` pass by the store's clock, as far as schedules and leases go."""
+
+    def row(self, source_id: int) -> dict[str, Any]:
+        """Every column of a source."""
+
+    def articles(self) -> list[dict[str, Any]]:
+        """Every column of every article, oldest first."""
+
+
+class MemoryBench:
+    def __init__(self) -> None:
+        self._offset = timedelta()
+        self._memory = MemoryStore(lambda: datetime.now(UTC) + self._offset, owner=OWNER)
+        self.store: Store = self._memory
+
+    def age(self, seconds: float) -> None:
+        self._offset += timedelta(seconds=seconds)
+
+    def row(self, source_id: int) -> dict[str, Any]:
+        return dict(self._memory.rows[source_id])
+
+    def articles(self) -> list[dict[str, Any]]:
+        return [dict(values) for values in self._memory.kept.values()]
+
+
+@dataclass
+class SqlBench:
+    store: Store
+    engine: Engine
+
+    def age(self, seconds: float) -> None:
+        """Nobody can turn a real database's clock: every moment of the sources is moved into the past
+        instead."""
+        moments = [column.name for column in sources.c if isinstance(column.type, UtcDateTime)]
+        with self.engine.begin() as connection:
+            for row in connection.execute(select(sources)).mappings().all():
+                moved = {name: row[name] - timedelta(seconds=seconds) for name in moments if row[name]}
+                if moved:
+                    connection.execute(update(sources).where(sources.c.id == row["id"]).values(moved))
+
+    def row(self, source_id: int) -> dict[str, Any]:
+        with self.engine.connect() as connection:
+            query = select(sources).where(sources.c.id == source_id)
+            return dict(connection.execute(query).one()._mapping)
+
+    def articles(self) -> list[dict[str, Any]]:
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(articles).order_by(articles.c.id))
+            return [dict(row._mapping) for row in rows]
+
+
+@asynccontextmanager
+async def bench_at(url: str) -> AsyncIterator[SqlBench]:
+    """A bench over the store at `url`."""
+    async with open_at(url) as store:
+        yield SqlBench(store, create_engine(database_url(url), poolclass=NullPool))
+
+
+async def _open_and_close(url: str) -> None:
+    async with open_at(url):
+        pass
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the schema and nothing in it, to be copied."""
+    path = tmp_path_factory.mktemp("store") / "template.db"
+    trio.run(_open_and_close, f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: PostgresServer) -> str:
+    """The name of a PostgreSQL database with the schema and nothing in it, to be copied."""
+    trio.run(_open_and_close, postgres_server.create_database("digestd_template"))
+    return "digestd_template"
+
+
+def fresh_database(kind: str, request: pytest.FixtureRequest, directory: Path) -> Iterator[str]:
+    """The URL of a migrated, empty database of `kind`, and its end."""
+    if kind == "sqlite":
+        path = directory / f"{uuid.uuid4().hex}.db"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+        yield f"sqlite:///{path}"
+        return
+    template = request.getfixturevalue("migrated_postgres")
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    name = f"store_{uuid.uuid4().hex}"
+    yield server.create_database(name, template)
+    server.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a migrated, empty database: SQLite in a file, then PostgreSQL."""
+    yield from fresh_database(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def bench_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str | None]:
+    """Where the store of `bench` lies: nowhere, for the one in memory."""
+    if request.param == "memory":
+        yield None
+    else:
+        yield from fresh_database(request.param, request, tmp_path)
+
+
+@pytest.fixture
+async def bench(bench_url: str | None) -> AsyncIterator[Bench]:
+    """Each of the three stores in turn."""
+    if bench_url is None:
+        yield MemoryBench()
+        return
+    async with bench_at(bench_url) as sql_bench:
+        yield sql_bench

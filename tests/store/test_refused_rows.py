@@ -1,0 +1,86 @@
+"""Rows that a database refuses, though everything was done to make them storable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from digestd.errors import StoreUnavailable
+from digestd.store import Recorded, SetAside
+from store.builders import entry, one, source_ids, spec, step, taken
+from store.conftest import SqlBench, bench_at
+
+_SQLITE_RULE = "WHEN NEW.title LIKE 'poison%' BEGIN SELECT RAISE(ABORT, 'poison is refused'); END"
+_SQLITE = [
+    f"CREATE TRIGGER no_{event} BEFORE {event} ON articles {_SQLITE_RULE}" for event in ("INSERT", "UPDATE")
+]
+_POSTGRES = [
+    """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF NEW.title LIKE 'poison%' THEN RAISE EXCEPTION 'poison is refused'; END IF; RETURN NEW; END $$""",
+    "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON articles FOR EACH ROW EXECUTE FUNCTION refuse()",
+]
+
+
+def refuse_poison(bench: SqlBench) -> str:
+    """Let the database refuse titles that begin with `poison`; returns the reason it will give."""
+    is_sqlite = bench.engine.dialect.name == "sqlite"
+    with bench.engine.begin() as connection:
+        for statement in _SQLITE if is_sqlite else _POSTGRES:
+            connection.execute(text(statement))
+    return "poison is refused" + ("" if is_sqlite else " CONTEXT: PL/pgSQL function refuse() line 2 at RAISE")
+
+
+async def test_a_refused_entry_costs_the_others_nothing(database: str) -> None:
+    async with bench_at(database) as bench:
+        reason = refuse_poison(bench)
+        source_id = one(await source_ids(bench.store, spec()))
+        entries = [
+            entry("1"),
+            entry("2", "poison" * 100),
+            entry("3"),
+            entry("g" * 300, "poison"),
+        ]
+        answer = await bench.store.record([step(await taken(bench.store, source_id), *entries)])
+        refused = (SetAside("2", ("poison" * 100)[:200], reason), SetAside("g" * 200, "poison", reason))
+        assert answer == [Recorded(2, 0, refused)]
+        assert [article["guid"] for article in bench.articles()] == ["1", "3"]
+        assert bench.row(source_id)["lease_token"] is None
+
+
+async def test_a_refused_change_leaves_the_article_as_it_was(database: str) -> None:
+    async with bench_at(database) as bench:
+        reason = refuse_poison(bench)
+        source_id = one(await source_ids(bench.store, spec()))
+        await bench.store.record([step(await taken(bench.store, source_id), entry("1"), entry("2"))])
+        changed = [entry("1", "poison"), entry("2", "changed")]
+        answer = await bench.store.record([step(await taken(bench.store, source_id, force=True), *changed)])
+        assert answer == [Recorded(0, 1, (SetAside("1", "poison", reason),))]
+        assert [article["title"] for article in bench.articles()] == ["A title", "changed"]
+
+
+async def test_a_step_of_refused_entries_only_brings_nothing_new(database: str) -> None:
+    async with bench_at(database) as bench:
+        reason = refuse_poison(bench)
+        source_id = one(await source_ids(bench.store, spec()))
+        answer = await bench.store.record([step(await taken(bench.store, source_id), entry("1", "poison"))])
+        assert answer == [Recorded(0, 0, (SetAside("1", "poison", reason),))]
+        assert bench.row(source_id)["last_new_at"] is None
+
+
+async def test_when_sqlite_drops_the_whole_transaction_nothing_is_committed_alone(
+    migrated_sqlite: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "digestd.db"
+    path.write_bytes(migrated_sqlite.read_bytes())
+    async with bench_at(f"sqlite:///{path}") as bench:
+        with bench.engine.begin() as connection:
+            connection.execute(text(_SQLITE[0].replace("ABORT", "ROLLBACK")))
+        source_id = one(await source_ids(bench.store, spec()))
+        claim = await taken(bench.store, source_id)
+        before = bench.row(source_id)
+        with pytest.raises(StoreUnavailable, match="cannot be used just now: it lost the transaction: "):
+            await bench.store.record([step(claim, entry("1"), entry("2", "poison"), entry("3"))])
+        assert bench.articles() == []
+        assert bench.row(source_id) == before

@@ -1,0 +1,231 @@
+"""The store in memory: what loops are tested with. The conformance suite holds it to the same promises as the
+others."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+import trio
+
+from digestd.errors import StoreUnavailable
+from digestd.feed.identity import StoredArticle, assign
+from digestd.model import Article, PollState, Source, SourceSpec, SourceStatus
+from digestd.store import (
+    UNFINISHED_CLAIMS_LIMIT,
+    Claim,
+    ClaimRequest,
+    Gone,
+    Lease,
+    LeaseLost,
+    Recorded,
+    Refused,
+    StepRecord,
+    SyncReport,
+    Wait,
+)
+from digestd.store.claims import PutOff, Standing, Take, decide_claim
+from digestd.store.entries import changed_article, new_article, storable_entry
+from digestd.store.sourcelist import WITHOUT_LEASE, Kept, columns, plan_sync
+from digestd.store.text import storable
+
+
+class MemoryStore:
+    """Keeps the `Store` protocol in dictionaries of columns, by the clock `now`.
+
+    `rows` and `kept` are the tables of sources and articles by id, for tests to look into. While `outage` is
+    set every call raises `StoreUnavailable`.
+    """
+
+    def __init__(self, now: Callable[[], datetime], *, owner: str = "memory") -> None:
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.kept: dict[int, dict[str, Any]] = {}
+        self.outage = False
+        self._now = now
+        self._owner = owner
+        self._errors: list[Exception] = []
+        self._ids = count(1)
+        self._tokens = count(1)
+
+    def fail_next(self, error: Exception) -> None:
+        """Let the next call raise `error`; called twice, the next two."""
+        self._errors.append(error)
+
+    async def sync_sources(self, specs: Sequence[SourceSpec]) -> SyncReport:
+        """See `Store.sync_sources`."""
+        await self._reach()
+        plan = plan_sync(
+            [Kept(row["id"], _spec(row), row["origin"], row["state"]) for row in self._all()], specs
+        )
+        for source_id, changes in plan.updates.items():
+            self.rows[source_id].update(changes)
+        for values in plan.inserts:
+            source_id = next(self._ids)
+            self.rows[source_id] = {**values, "id": source_id}
+        return plan.report
+
+    async def sources(self) -> list[SourceStatus]:
+        """See `Store.sources`."""
+        await self._reach()
+        counts = Counter(article["source_id"] for article in self.kept.values())
+        listed = [row for row in self._all() if row["state"] != "removed"]
+        return [
+            _status(row, counts[row["id"]], self._now())
+            for row in sorted(listed, key=lambda row: str(row["name"]))
+        ]
+
+    async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone]:
+        """See `Store.claim`."""
+        await self._reach()
+        return [self._claim(request) for request in requests]
+
+    async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
+        """See `Store.record`."""
+        await self._reach()
+        return [self._record(step) for step in records]
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """See `Store.release`."""
+        await self._reach()
+        for lease in leases:
+            row = self.rows.get(lease.source_id)
+            if row is not None and row["lease_token"] == lease.token:
+                row.update(WITHOUT_LEASE, unfinished_claims=max(0, row["unfinished_claims"] - 1))
+
+    async def newest_articles(self, per_source: int, since: datetime | None = None) -> list[Article]:
+        """See `Store.newest_articles`."""
+        await self._reach()
+        found: list[Article] = []
+        for row in sorted(self._all(), key=lambda row: str(row["name"])):
+            its = [one for one in self.kept.values() if one["source_id"] == row["id"]]
+            seen = [one for one in its if since is None or one["published_at"] >= since]
+            seen.sort(key=lambda one: (one["published_at"], one["id"]), reverse=True)
+            found += [_article(row["name"], one) for one in seen[:per_source]]
+        return found
+
+    async def _reach(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._errors:
+            raise self._errors.pop(0)
+        if self.outage:
+            raise StoreUnavailable("the database cannot be used just now: a test took it away")
+
+    def _all(self) -> list[dict[str, Any]]:
+        return list(self.rows.values())
+
+    def _claim(self, request: ClaimRequest) -> Claim | Wait | Gone:
+        row = self.rows.get(request.source_id)
+        if row is None:
+            return Gone("unknown")
+        decision = decide_claim(_standing(row), request, self._now(), UNFINISHED_CLAIMS_LIMIT)
+        if isinstance(decision, Take):
+            return self._lease(row, decision.after)
+        if isinstance(decision, PutOff):
+            row.update(_written(decision.after), last_error=decision.last_error)
+            row.update(WITHOUT_LEASE)
+            return decision.wait
+        return decision
+
+    def _lease(self, row: dict[str, Any], after: Standing) -> Claim:
+        token = f"token {next(self._tokens)}"
+        unfinished = row["unfinished_claims"]
+        row.update(_written(after), lease_owner=self._owner, lease_token=token)
+        state = PollState(row["etag"], row["last_modified"], row["body_hash"], row["cursor"])
+        return Claim(_source(row), state, token, row["consecutive_failures"], unfinished)
+
+    def _record(self, step: StepRecord) -> Recorded | LeaseLost | Refused:
+        now = self._now()
+        row = self.rows.get(step.source_id)
+        if row is None or row["lease_token"] != step.token or row["lease_expires_at"] <= now:
+            return LeaseLost()
+        try:
+            changes = _step_columns(step, now)
+            entries = [storable_entry(entry) for entry in step.entries]
+            assignments = assign(entries, self._stored(step.source_id))
+            new = [
+                new_article(step.source_id, a.entry_key, a.entry, now)
+                for a in assignments
+                if a.article_id is None
+            ]
+            changed = {
+                a.article_id: changed_article(a.entry, now)
+                for a in assignments
+                if a.article_id is not None and a.changed
+            }
+        except Exception as error:
+            return Refused(error)
+        row.update(changes)
+        for one in assignments:
+            if one.article_id is not None:
+                self.kept[one.article_id].update(changed.get(one.article_id, {}), last_seen_at=now)
+        for values in new:
+            article_id = next(self._ids)
+            self.kept[article_id] = {**values, "id": article_id}
+        if new:
+            row["last_new_at"] = now
+        return Recorded(len(new), len(changed))
+
+    def _stored(self, source_id: int) -> list[StoredArticle]:
+        names = ("id", "entry_key", "identity", "url", "title", "content_hash")
+        its = [one for one in self.kept.values() if one["source_id"] == source_id]
+        return [StoredArticle(**{name: one[name] for name in names}) for one in its]
+
+
+def _step_columns(step: StepRecord, now: datetime) -> dict[str, Any]:
+    state = step.next_state
+    changes: dict[str, Any] = {
+        "etag": storable(state.etag),
+        "last_modified": storable(state.last_modified),
+        "body_hash": storable(state.body_hash),
+        "cursor": None if state.cursor is None else json.loads(json.dumps(dict(state.cursor))),
+        "state": step.state,
+        "consecutive_failures": step.consecutive_failures,
+        "last_error": storable(step.last_error),
+        "last_fetched_at": now,
+    }
+    if step.succeeded:
+        changes["last_success_at"] = now
+    if not step.final:
+        return changes | {"lease_expires_at": now + timedelta(seconds=step.lease_seconds)}
+    next_fetch_at = now + timedelta(seconds=step.next_delay_seconds)
+    schedule = {"next_fetch_at": next_fetch_at, "schedule_reason": storable(step.schedule_reason)}
+    return {**changes, **schedule, **WITHOUT_LEASE, "unfinished_claims": 0}
+
+
+def _standing(row: Mapping[str, Any]) -> Standing:
+    return Standing(**{name: row[name] for name in Standing.__slots__})
+
+
+def _written(after: Standing) -> dict[str, Any]:
+    return {name: getattr(after, name) for name in Standing.__slots__}
+
+
+def _spec(row: Mapping[str, Any]) -> SourceSpec:
+    return SourceSpec(**{name: row[name] for name in columns(SourceSpec("", "", ""))})
+
+
+def _source(row: Mapping[str, Any]) -> Source:
+    return Source(row["id"], _spec(row), row["origin"], row["effective_url"])
+
+
+def _status(row: Mapping[str, Any], articles: int, now: datetime) -> SourceStatus:
+    due = None if row["next_fetch_at"] is None else (row["next_fetch_at"] - now).total_seconds()
+    copied = (
+        "state last_fetched_at last_success_at last_new_at next_fetch_at schedule_reason "
+        "consecutive_failures unfinished_claims last_error"
+    )
+    return SourceStatus(
+        source=_source(row),
+        due_in_seconds=due,
+        articles=articles,
+        **{name: row[name] for name in copied.split()},
+    )
+
+
+def _article(source_name: str, values: Mapping[str, Any]) -> Article:
+    copied = "id title url author language summary content published_at published_from fetched_at"
+    return Article(source_name=source_name, **{name: values[name] for name in copied.split()})
