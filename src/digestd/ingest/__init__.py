@@ -1,0 +1,1 @@
+"""I/O: getting what sources serve, one supervised task per source."""

@@ -1,0 +1,275 @@
+"""The only door to HTTP: total deadline, size cap, redirects by hand, and every failure as a `FetchError`."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar
+from typing import Any, NoReturn, Protocol
+
+import httpcore2
+import httpx2
+import trio
+
+from digestd.errors import (
+    BadURL,
+    ConnectFailed,
+    FetchTimeout,
+    HostPaused,
+    HTTPStatus,
+    ProtocolFailed,
+    RedirectFailed,
+    TooLarge,
+)
+from digestd.ingest.network.coding import ACCEPT_ENCODING, BodyDecoder
+from digestd.ingest.network.connect import Resolver, TrioStream
+from digestd.ingest.network.statuses import retry_after_seconds, sentence
+from digestd.ingest.network.transport import open_transport
+from digestd.ingest.network.urls import REDIRECTS, carried, masked, redirected, same_origin, target_of
+from digestd.ingest.politeness import Hosts, key_of
+from digestd.model import Response
+
+# 2xx that bring no document, or not a whole one.
+_WITHOUT_DOCUMENT = frozenset({204, 205, 206, 226})
+_PAUSING = frozenset({429, 503})
+_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
+# A redirect's body is read so that its connection can be used for the next hop, but not for longer than this.
+_REDIRECT_BODY_BYTES = 64 * 1024
+_QUOTED_CHARACTERS = 200
+
+
+class FetchLimits(Protocol):
+    """The settings that the door needs: the section `fetch`, without what concerns whole hosts."""
+
+    @property
+    def user_agent(self) -> str: ...
+    @property
+    def timeout_seconds(self) -> float: ...
+    @property
+    def max_body_bytes(self) -> int: ...
+    @property
+    def max_redirects(self) -> int: ...
+    @property
+    def allow_private_networks(self) -> bool: ...
+    @property
+    def proxy(self) -> str | None: ...
+
+
+@asynccontextmanager
+async def open_http(
+    limits: FetchLimits,
+    hosts: Hosts,
+    *,
+    resolve: Resolver | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> AsyncIterator[HttpClient]:
+    """Open the door; `hosts` is told of redirects and of servers that want to be left alone.
+
+    `resolve` replaces name resolution and `ssl_context` the system's certificate authorities.
+    Resource handling: every connection is closed when the block ends; no fetch may be running by then.
+    Error handling: :class:`~digestd.errors.ConfigurationError` when `fetch.proxy` cannot be used.
+    """
+    # They would log whole URLs and credentials.
+    for library in ("httpx2", "httpcore2"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    transport = open_transport(
+        allow_private=limits.allow_private_networks,
+        proxy=limits.proxy,
+        ssl_context=ssl_context or ssl.create_default_context(),
+        resolve=resolve,
+    )
+    headers = {"User-Agent": limits.user_agent, "Accept": "*/*", "Accept-Encoding": ACCEPT_ENCODING}
+    async with httpx2.AsyncClient(
+        transport=transport, trust_env=False, timeout=None, headers=headers, cookies=_NoCookies()
+    ) as client:
+        yield HttpClient(client, limits, hosts)
+
+
+class _NoCookies(CookieJar):
+    """Takes no cookies: sources of one host must not see each other's, and no poll needs one."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        return
+
+
+class HttpClient:
+    """Fetches documents; made by :func:`open_http`. An implementation of :class:`digestd.kinds.Http`."""
+
+    def __init__(self, client: httpx2.AsyncClient, limits: FetchLimits, hosts: Hosts) -> None:
+        self._client = client
+        self._limits = limits
+        self._hosts = hosts
+
+    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Response:
+        """See :meth:`digestd.kinds.Http.get`.
+
+        User info in `url` is sent as Basic authentication to its own origin and to no other. A redirect to
+        another host is counted there, and raises :class:`~digestd.errors.HostPaused` if that host is paused.
+        A `Retry-After` with 429 or 503 pauses the host that answered.
+        """
+        target = target_of(url)
+        asked = {name.lower(): value for name, value in (headers or {}).items()}
+        if target.authorization is not None:
+            asked.setdefault("authorization", target.authorization)
+        seconds = self._limits.timeout_seconds
+        try:
+            with trio.fail_after(seconds):
+                return await self._follow(target.url, asked)
+        except trio.TooSlowError:
+            raise FetchTimeout(f"no complete answer within {seconds:g} s (fetch.timeout_seconds)") from None
+
+    async def _follow(self, url: httpx2.URL, headers: dict[str, str]) -> Response:
+        visited = {url}
+        while True:
+            answer = await self._exchange(url, headers, hops=len(visited) - 1)
+            if isinstance(answer, Response):
+                return answer
+            onward = redirected(url, answer)
+            if onward in visited:
+                raise RedirectFailed(f"the redirects go in a circle at {masked(onward)}")
+            if len(visited) > self._limits.max_redirects:
+                limit = self._limits.max_redirects
+                raise RedirectFailed(f"more than {limit} redirects (fetch.max_redirects)")
+            self._count(url, onward)
+            if not same_origin(url, onward):
+                headers = carried(headers)
+            visited.add(onward)
+            url = onward
+
+    def _count(self, url: httpx2.URL, onward: httpx2.URL) -> None:
+        """Tell a redirect's host of it. Waiting for a turn there, while holding one here, could deadlock."""
+        target = str(onward)
+        if key_of(target) == key_of(str(url)):
+            return
+        seconds = self._hosts.paused_for(target)
+        if seconds > 0:
+            host = onward.raw_host.decode("ascii")
+            message = f"redirected to {host}, which is to be left alone for another {seconds:.0f} s"
+            raise HostPaused(message, retry_after=seconds)
+        self._hosts.count(target)
+
+    async def _exchange(self, url: httpx2.URL, headers: dict[str, str], *, hops: int) -> Response | str:
+        """Ask once. Returns the answer, or the `Location` of a redirect."""
+        with _translated():
+            response = await self._send(url, headers)
+            async with aclosing(response):
+                status = response.status_code
+                if status in REDIRECTS:
+                    await _drain(response)
+                    return response.headers.get("location", "").strip()
+                if status == 304 and not _CONDITIONS.isdisjoint(headers):
+                    await _drain(response)
+                    return Response(str(url), status, _fields(response), b"")
+                if not 200 <= status < 300 or status in _WITHOUT_DOCUMENT:
+                    self._refuse(url, response, hops)
+                body = await _read(response, self._limits.max_body_bytes)
+                return Response(str(url), status, _fields(response), body)
+
+    async def _send(self, url: httpx2.URL, headers: dict[str, str]) -> httpx2.Response:
+        try:
+            # Field values are kept as latin-1 (RFC 9110, 5.5), so that validators go back byte for byte.
+            fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+        except UnicodeEncodeError as error:
+            raise BadURL("a header of the request has characters that HTTP cannot carry") from error
+        request = self._client.build_request("GET", url, headers=fields)
+        try:
+            return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        except (ValueError, httpx2.InvalidURL) as error:
+            # httpx2 reads Location on its own account, and may stumble over what a server wrote there.
+            raise ProtocolFailed("the server's answer cannot be understood") from error
+
+    def _refuse(self, url: httpx2.URL, response: httpx2.Response, hops: int) -> NoReturn:
+        status = response.status_code
+        fields = response.headers
+        now = datetime.now(UTC)
+        retry_after = retry_after_seconds(fields.get("retry-after"), now=now, date=fields.get("date"))
+        if status in _PAUSING and retry_after:
+            self._hosts.pause(str(url), retry_after)
+        message = sentence(status, masked(url) if hops else None)
+        raise HTTPStatus(message, status=status, retry_after=retry_after)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The border: what the libraries raise becomes ours. Connecting reports in our own errors already."""
+    try:
+        yield
+    except (httpcore2.ReadError, httpcore2.WriteError) as error:
+        raise ProtocolFailed(f"the connection broke off: {_quoted(error)}") from error
+    except (httpcore2.RemoteProtocolError, httpx2.HTTPError) as error:
+        raise ProtocolFailed(f"the server broke HTTP: {_quoted(error)}") from error
+    except (httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol) as error:
+        raise BadURL("the request cannot be put into HTTP; check URL and headers") from error
+    except httpcore2.ProxyError as error:
+        raise ConnectFailed(f"the proxy would not connect us: {_quoted(error)}") from error
+
+
+def _quoted(error: Exception) -> str:
+    return str(error).rstrip(".")[:_QUOTED_CHARACTERS]
+
+
+async def _drain(response: httpx2.Response) -> None:
+    """Read a body nobody wants: only a connection that was read to its end is used again."""
+    size = 0
+    last = b""
+    async with aclosing(response.aiter_raw()) as chunks:
+        async for last in chunks:
+            size += len(last)
+            if size > _REDIRECT_BODY_BYTES:
+                return
+            await trio.lowlevel.checkpoint()
+    await _close_if_surplus(response, last)
+
+
+async def _read(response: httpx2.Response, limit: int) -> bytes:
+    """The whole body, its content codings undone."""
+    declared = _declared_length(response)
+    if declared is not None and declared > limit:
+        raise TooLarge(f"the body has {declared} bytes, more than {limit} (fetch.max_body_bytes)")
+    decoder = BodyDecoder(response.headers.get("content-encoding", ""), limit)
+    body = bytearray()
+    last = b""
+    async with aclosing(response.aiter_raw()) as chunks:
+        async for last in chunks:
+            for piece in decoder.decode(last):
+                body += piece
+                # One read can hold ten thousand chunks of a byte each, which come without a checkpoint.
+                await trio.lowlevel.checkpoint()
+    if await _close_if_surplus(response, last) and declared is not None:
+        raise ProtocolFailed(f"the server sent more than the {declared} bytes it declared")
+    decoder.finish()
+    return bytes(body)
+
+
+async def _close_if_surplus(response: httpx2.Response, last: bytes) -> bool:
+    """Close the connection, and say so, if more came than the answer: the next answer would begin with it.
+
+    `last` is the last piece of the body. h11 hands over what a read brought at once, so that a read ends with
+    that piece (without a declared length: with an empty line) unless something follows.
+    """
+    stream = response.extensions.get("network_stream")
+    if not isinstance(stream, TrioStream) or not stream.last_read:
+        return False
+    by_length = last and _declared_length(response) is not None
+    if stream.last_read.endswith(last if by_length else (b"\n\r\n", b"\n\n")):
+        return False
+    await stream.aclose()
+    return True
+
+
+def _declared_length(response: httpx2.Response) -> int | None:
+    """What `Content-Length` says, where it counts (RFC 9112, 6.3); h11 has seen to it that it is a number."""
+    length = response.headers.get("content-length")
+    return None if length is None or "transfer-encoding" in response.headers else int(length)
+
+
+def _fields(response: httpx2.Response) -> Mapping[str, str]:
+    """The header fields: lower-case names, repeated ones joined (RFC 9110, 5.2), octets as latin-1 (5.5)."""
+    fields: dict[str, str] = {}
+    for raw_name, raw_value in response.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields

@@ -1,0 +1,134 @@
+"""Which addresses must not be connected to when private networks are not allowed. Pure.
+
+The table is our own, drawn from the IANA special-purpose registries (RFC 6890 and its updates): Python's
+`is_global` is true for some addresses that lead inwards (NAT64, 6to4) and differs between releases.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+# The first match decides, so single addresses stand before the network they lie in.
+_IPV4_REFUSED = tuple(
+    (IPv4Network(network), reason)
+    for network, reason in (
+        ("169.254.169.254/32", "a cloud metadata address"),
+        ("169.254.170.2/32", "a cloud metadata address"),
+        ("100.100.100.200/32", "a cloud metadata address"),
+        ("192.0.0.192/32", "a cloud metadata address"),
+        # Public by number, yet answered by the host that a virtual machine of Azure runs on.
+        ("168.63.129.16/32", "a cloud metadata address"),
+        ("0.0.0.0/8", "an unspecified address"),
+        ("10.0.0.0/8", "a private address"),
+        ("100.64.0.0/10", "a carrier-grade NAT address"),
+        ("127.0.0.0/8", "a loopback address"),
+        ("169.254.0.0/16", "a link-local address"),
+        ("172.16.0.0/12", "a private address"),
+        ("192.0.0.0/24", "an address reserved for protocols"),
+        ("192.0.2.0/24", "a documentation address"),
+        ("192.88.99.0/24", "a 6to4 relay address"),
+        ("192.168.0.0/16", "a private address"),
+        ("198.18.0.0/15", "a benchmarking address"),
+        ("198.51.100.0/24", "a documentation address"),
+        ("203.0.113.0/24", "a documentation address"),
+        ("224.0.0.0/4", "a multicast address"),
+        ("240.0.0.0/4", "a reserved address"),
+    )
+)
+_IPV6_REFUSED = tuple(
+    (IPv6Network(network), reason)
+    for network, reason in (
+        ("::/128", "an unspecified address"),
+        ("::1/128", "a loopback address"),
+        # Which IPv4 address it stands for depends on how the site set up its translator (RFC 8215).
+        ("64:ff9b:1::/48", "a local NAT64 address"),
+        ("100::/64", "a discard address"),
+        ("2001::/32", "a Teredo address"),
+        ("2001:2::/48", "a benchmarking address"),
+        ("2001:db8::/32", "a documentation address"),
+        ("2001::/23", "an address reserved for protocols"),
+        ("3fff::/20", "a documentation address"),
+        ("fd00:ec2::254/128", "a cloud metadata address"),
+        ("fd20:ce::254/128", "a cloud metadata address"),
+        ("fc00::/7", "a unique local address"),
+        ("fe80::/10", "a link-local address"),
+        ("fec0::/10", "a site-local address"),
+        ("ff00::/8", "a multicast address"),
+    )
+)
+# IANA has given out nothing else for unicast.
+_IPV6_UNICAST = IPv6Network("2000::/3")
+
+_IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
+_IPV4_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
+_IPV4_COMPATIBLE = IPv6Network("::/96")
+_NAT64 = IPv6Network("64:ff9b::/96")
+_6TO4 = IPv6Network("2002::/16")
+_ISATAP_INTERFACES = (0x00005EFE, 0x02005EFE)
+
+
+def refusal(address: IPv4Address | IPv6Address) -> str | None:
+    """Say what `address` is, when that is a reason not to connect to it: "a loopback address"; else None.
+
+    IPv4 addresses inside IPv6 ones are judged too: mapped and compatible (RFC 4291), translated (RFC 2765),
+    NAT64 (RFC 6052), 6to4 (RFC 3056) and ISATAP (RFC 5214). Teredo (RFC 4380) and local NAT64 (RFC 8215) are
+    refused whatever they hold.
+    """
+    if isinstance(address, IPv4Address):
+        return _first_match(address)
+    reason = _first_match(address)
+    if reason is not None:
+        return reason
+    embedded, form = _embedded(address)
+    if embedded is not None:
+        reason = _first_match(embedded)
+        return f"{reason} ({embedded} in {form} form)" if reason else None
+    return None if address in _IPV6_UNICAST else "a reserved address"
+
+
+def is_private_host(host: str) -> bool:
+    """Whether `host` is an address that :func:`refusal` refuses.
+
+    `host` is as it stands in a URL: IPv6 in brackets or not, and any spelling of a number. Also true
+    for `localhost` and names below it (RFC 6761). Other names are not looked up: false.
+    """
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    return any(refusal(address) is not None for address in _literal(name))
+
+
+def _literal(name: str) -> Iterator[IPv4Address | IPv6Address]:
+    """The address that `name` spells, if it spells one: `127.1` and `0x7f000001` do for the resolver."""
+    try:
+        yield ip_address(name)
+    except ValueError:
+        try:
+            yield IPv4Address(socket.inet_aton(name))
+        except (OSError, ValueError):
+            return
+
+
+def _first_match(address: IPv4Address | IPv6Address) -> str | None:
+    table = _IPV4_REFUSED if isinstance(address, IPv4Address) else _IPV6_REFUSED
+    return next((reason for network, reason in table if address in network), None)
+
+
+def _embedded(address: IPv6Address) -> tuple[IPv4Address | None, str]:
+    """The IPv4 address that packets to `address` would be handed on to, and the name of the form."""
+    number = int(address)
+    for network, form in (
+        (_IPV4_MAPPED, "IPv4-mapped"),
+        (_IPV4_TRANSLATED, "IPv4-translated"),
+        (_IPV4_COMPATIBLE, "IPv4-compatible"),
+        (_NAT64, "NAT64"),
+    ):
+        if address in network:
+            return IPv4Address(number & 0xFFFFFFFF), form
+    if address in _6TO4:
+        return IPv4Address((number >> 80) & 0xFFFFFFFF), "6to4"
+    if (number >> 32) & 0xFFFFFFFF in _ISATAP_INTERFACES and address in _IPV6_UNICAST:
+        return IPv4Address(number & 0xFFFFFFFF), "ISATAP"
+    return None, ""

@@ -1,0 +1,260 @@
+"""Connections: a name is resolved, every candidate address judged, and only a judged address connected to.
+
+Judging and connecting see the same addresses, so a name server that changes its answer in between (rebinding)
+gains nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from ipaddress import ip_address
+from itertools import chain, zip_longest
+from typing import Any, TypeAlias
+
+import httpcore2
+import trio
+
+from digestd.errors import AddressRefused, BadURL, ConnectFailed, NameNotFound, TLSFailed
+from digestd.ingest.network.addresses import refusal
+
+Resolver: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Gives the IP addresses (as text) of a host for a port. Raises `OSError` as `socket.getaddrinfo` does."""
+
+_RESOLVER_THREADS = 32
+_HEAD_START_SECONDS = 0.25  # RFC 8305, 5: what one attempt gets before the next one starts beside it
+
+
+def thread_resolver() -> Resolver:
+    """A resolver that asks the system in threads, at most 32 at a time, apart from all other threads.
+
+    Names whose servers do not answer hold a thread for many seconds each; in Trio's shared limiter of forty
+    they would stop every other use of threads. Cancellation: returns at once, and the thread ends by itself.
+    """
+    limiter = trio.CapacityLimiter(_RESOLVER_THREADS)
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return await trio.to_thread.run_sync(_addresses, host, port, abandon_on_cancel=True, limiter=limiter)
+
+    return resolve
+
+
+def _addresses(host: str, port: int) -> Sequence[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+class GuardedBackend(httpcore2.AsyncNetworkBackend):
+    """The network under the HTTP client.
+
+    With `allow_private`, every address is connected to. `resolve` replaces the system's resolver.
+    """
+
+    def __init__(self, *, allow_private: bool, resolve: Resolver | None = None) -> None:
+        self._allow_private = allow_private
+        self._resolve = resolve or thread_resolver()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore2's; the caller keeps a total deadline
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect to the first address of `host` that answers.
+
+        Error handling: :class:`~digestd.errors.NameNotFound`, :class:`~digestd.errors.AddressRefused` when no
+        candidate may be connected to, :class:`~digestd.errors.ConnectFailed` when none answers.
+        Cancellation: every attempt is closed.
+        """
+        candidates = self._permitted(host, await self._candidates(host, port))
+        failures: list[OSError] = []
+        stream = await _connect_first(_interleaved(candidates), port, failures)
+        if stream is None:
+            reasons = ", ".join(dict.fromkeys(_reason(error) for error in failures))
+            raise ConnectFailed(f"no connection to {host}, port {port}: {reasons}")
+        return TrioStream(stream)
+
+    async def _candidates(self, host: str, port: int) -> Sequence[str]:
+        try:
+            return [str(ip_address(host))]
+        except ValueError:
+            pass
+        try:
+            return await self._resolve(host, port)
+        except socket.gaierror as error:
+            raise NameNotFound(_resolution_failure(host, error)) from error
+        except UnicodeError as error:
+            raise BadURL(f"{host} is no valid host name") from error
+        except OSError as error:
+            raise NameNotFound(f"{host} cannot be looked up: {_reason(error)}") from error
+
+    def _permitted(self, host: str, candidates: Sequence[str]) -> Sequence[str]:
+        if not candidates:
+            raise NameNotFound(f"no such host: {host}")
+        if self._allow_private:
+            return candidates
+        judged = [(address, refusal(ip_address(address))) for address in candidates]
+        permitted = [address for address, reason in judged if reason is None]
+        if not permitted:
+            address, reason = judged[0]
+            subject = f"{address} is" if address == host else f"{host} leads to {address},"
+            raise AddressRefused(
+                f"{subject} {reason}; if it is wanted, set fetch.allow_private_networks to true"
+            )
+        return permitted
+
+
+class TrioStream(httpcore2.AsyncNetworkStream):
+    """A connection as httpcore2 wants it. Closing never waits for the other side.
+
+    `last_read` is what the latest read gave, by which a body longer than its declared length shows.
+    Resource handling: who reads and writes closes it, after failures and cancellation too; a handshake that
+    does not succeed closes it.
+    """
+
+    def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
+        self._stream = stream
+        self.last_read = b""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        """Read up to `max_bytes`; `b""` at the end. Raises `httpcore2.ReadError` when it breaks off."""
+        try:
+            self.last_read = bytes(await self._stream.receive_some(max_bytes))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise httpcore2.ReadError(_broken(error)) from error
+        return self.last_read
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Send all of `buffer`. Raises `httpcore2.WriteError` when the connection breaks off."""
+        if not buffer:
+            return
+        try:
+            await self._stream.send_all(buffer)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise httpcore2.WriteError(_broken(error)) from error
+
+    async def aclose(self) -> None:
+        """Close at once, without a TLS farewell."""
+        await trio.aclose_forcefully(self._stream)
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore2.AsyncNetworkStream:
+        """Do the TLS handshake for the name `server_hostname`. Raises :class:`~digestd.errors.TLSFailed`."""
+        try:
+            # Many servers end without close_notify, which https_compatible puts up with.
+            secured = trio.SSLStream(
+                self._stream, ssl_context, server_hostname=server_hostname, https_compatible=True
+            )
+            await secured.do_handshake()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError, ValueError) as error:
+            await self.aclose()
+            raise TLSFailed(f"no TLS with {server_hostname}: {_tls_reason(error)}") from error
+        except BaseException:
+            await self.aclose()
+            raise
+        return TrioStream(secured)  # type: ignore[arg-type]
+
+    def get_extra_info(self, info: str) -> Any:
+        """What httpcore2 asks: `ssl_object`, and `is_readable` (an idle connection that is, was closed)."""
+        stream = self._stream
+        if info == "ssl_object":
+            return stream if isinstance(stream, trio.SSLStream) else None
+        if info == "is_readable":
+            opened = (stream.transport_stream if isinstance(stream, trio.SSLStream) else stream).socket
+            return opened.fileno() < 0 or opened.is_readable()
+        return None
+
+
+async def _connect_first(
+    addresses: Sequence[str], port: int, failures: list[OSError]
+) -> trio.SocketStream | None:
+    """Connect to one of `addresses`, starting the next one when the last failed or 0.25 s passed (RFC 8305).
+
+    Returns None when none answers; what went wrong is appended to `failures`.
+    Cancellation: closes every attempt.
+    """
+    winner: trio.SocketStream | None = None
+
+    async def attempt(address: str, failed: trio.Event) -> None:
+        nonlocal winner
+        try:
+            stream = await _connect_one(address, port)
+        except OSError as error:
+            failures.append(error)
+            failed.set()
+            return
+        if winner is not None:
+            stream.socket.close()
+            return
+        winner = stream
+        nursery.cancel_scope.cancel()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            for address in addresses:
+                failed = trio.Event()
+                nursery.start_soon(attempt, address, failed, name=f"connect {address}")
+                with trio.move_on_after(_HEAD_START_SECONDS):
+                    await failed.wait()
+    except BaseException:
+        if winner is not None:
+            winner.socket.close()
+        raise
+    return winner
+
+
+async def _connect_one(address: str, port: int) -> trio.SocketStream:
+    opened = trio.socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        await opened.connect((address, port))
+    except BaseException:
+        opened.close()
+        raise
+    return trio.SocketStream(opened)
+
+
+def _interleaved(addresses: Sequence[str]) -> Sequence[str]:
+    """Alternate the families, beginning with the one the resolver put first (RFC 8305, 4)."""
+    first_is_6 = ":" in addresses[0]
+    first = [address for address in addresses if (":" in address) == first_is_6]
+    second = [address for address in addresses if (":" in address) != first_is_6]
+    return [address for address in chain.from_iterable(zip_longest(first, second)) if address is not None]
+
+
+def _resolution_failure(host: str, error: socket.gaierror) -> str:
+    if error.errno == socket.EAI_AGAIN:
+        return f"{host} cannot be looked up just now: the name servers do not answer"
+    if error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)):
+        return f"no such host: {host}"
+    return f"{host} cannot be looked up: {_reason(error)}"
+
+
+def _reason(error: OSError) -> str:
+    """The system's words for `error`, in lower case: "connection refused"."""
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return str(error.strerror or error).lower()
+    return os.strerror(error.errno).lower()
+
+
+def _broken(error: BaseException) -> str:
+    cause = error.__cause__
+    return _reason(cause) if isinstance(cause, OSError) else "the connection was closed"
+
+
+def _tls_reason(error: BaseException) -> str:
+    cause = error if isinstance(error, ssl.SSLError) else error.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the certificate is not acceptable: {cause.verify_message.rstrip('.').lower()}"
+    if isinstance(cause, ssl.SSLError) and cause.reason:
+        return cause.reason.replace("_", " ").lower()
+    if isinstance(error, ValueError):
+        return "the host name cannot stand in a certificate"
+    return _broken(error)

@@ -1,0 +1,169 @@
+"""Per-host turns: how many polls of a host run at one time, how far apart they start, and when none does."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import trio
+
+from digestd.ingest.network.addresses import is_private_host
+
+_NEVER = float("-inf")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def key_of(url: str) -> str:
+    """The host that `url` counts for, as `host:port` in lower case; text that is no URL counts for itself."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return url
+    return f"{host.rstrip('.')}:{port or _DEFAULT_PORTS.get(parts.scheme, 0)}" if host else url
+
+
+LONGEST_PAUSE_SECONDS = 86_400.0
+"""One header must not silence a host for longer than a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostsStatistics:
+    """`known` hosts have a record, `waiting` tasks wait for a turn, `paused` hosts want to be left alone."""
+
+    known: int
+    waiting: int
+    paused: int
+
+
+class Turn:
+    """The right to poll a host. Call :meth:`start` when the poll begins."""
+
+    def __init__(self, host: _Host) -> None:
+        self._host = host
+        self._started = False
+
+    def start(self) -> None:
+        """Say that the poll begins now: the spacing counts from here, and the next task of the host may wait.
+
+        To be called once, by the task that entered the turn.
+        """
+        if self._started:
+            raise RuntimeError("a turn starts only once")
+        self._started = True
+        self._host.last_start = trio.current_time()
+        self._host.starting.release()
+
+    def _leave(self) -> None:
+        if not self._started:
+            self._host.starting.release()
+
+
+class Hosts:
+    """The turns of all hosts.
+
+    `concurrency` is how many turns a host has at one time, `delay_seconds` how far apart their starts are:
+    nothing for private hosts, which belong to the operator.
+    """
+
+    def __init__(self, concurrency: int, delay_seconds: float) -> None:
+        self._concurrency = concurrency
+        self._delay_seconds = delay_seconds
+        self._hosts: OrderedDict[str, _Host] = OrderedDict()
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def turn(self, url: str) -> AsyncIterator[Turn]:
+        """Wait for a turn at the host of `url`, first come, first served, holding nothing else.
+
+        Inside, at most one task per host has not called :meth:`Turn.start` yet: a host with thousands of
+        sources has one task, not thousands, waiting for whatever comes next.
+
+        Resource handling: leaving the block gives the turn back, started or not.
+        Cancellation: the turn is given back, and the next in line gets it.
+        """
+        host = self._record(url)
+        host.users += 1
+        self._waiting += 1
+        waiting = True
+        try:
+            async with host.places:
+                await host.starting.acquire()
+                turn = Turn(host)
+                try:
+                    await host.wait_until_due()
+                    self._waiting -= 1
+                    waiting = False
+                    yield turn
+                finally:
+                    turn._leave()
+        finally:
+            self._waiting -= waiting
+            host.users -= 1
+
+    def count(self, url: str) -> None:
+        """Count a request that came without a turn (a redirect) as the latest start at the host of `url`."""
+        self._record(url).last_start = trio.current_time()
+
+    def pause(self, url: str, seconds: float) -> None:
+        """Give no turn at the host of `url` for `seconds`, at most a day; a longer pause that is in force stays."""
+        host = self._record(url)
+        host.paused_until = max(host.paused_until, trio.current_time() + min(seconds, LONGEST_PAUSE_SECONDS))
+
+    def paused_for(self, url: str) -> float:
+        """For how many seconds more the host of `url` is paused: 0 when it is not."""
+        host = self._hosts.get(key_of(url))
+        return max(host.paused_until - trio.current_time(), 0.0) if host else 0.0
+
+    def statistics(self) -> HostsStatistics:
+        """What stands just now."""
+        now = trio.current_time()
+        paused = sum(host.paused_until > now for host in self._hosts.values())
+        return HostsStatistics(len(self._hosts), self._waiting, paused)
+
+    def _record(self, url: str) -> _Host:
+        key = key_of(url)
+        host = self._hosts.get(key)
+        if host is None:
+            self._drop_idle()
+            private = is_private_host(key.rpartition(":")[0])
+            host = self._hosts[key] = _Host(self._concurrency, 0.0 if private else self._delay_seconds)
+        return host
+
+    def _drop_idle(self) -> None:
+        """Look at the two records that were looked at longest ago: two looks for each new one bound them."""
+        now = trio.current_time()
+        for _ in range(min(2, len(self._hosts))):
+            key, host = next(iter(self._hosts.items()))
+            if host.is_idle(now):
+                del self._hosts[key]
+            else:
+                self._hosts.move_to_end(key)
+
+
+class _Host:
+    """What is remembered of one host. `starting` is held from the wait for a start to the start."""
+
+    __slots__ = ("delay_seconds", "last_start", "paused_until", "places", "starting", "users")
+
+    def __init__(self, concurrency: int, delay_seconds: float) -> None:
+        self.delay_seconds = delay_seconds
+        self.last_start = _NEVER
+        self.paused_until = _NEVER
+        self.places = trio.Semaphore(concurrency)
+        self.starting = trio.Lock()
+        self.users = 0
+
+    def due_at(self) -> float:
+        return max(self.last_start + self.delay_seconds, self.paused_until)
+
+    def is_idle(self, now: float) -> bool:
+        return self.users == 0 and self.due_at() <= now
+
+    async def wait_until_due(self) -> None:
+        # A pause or a redirect may put the start off while we sleep.
+        while (due_at := self.due_at()) > trio.current_time():  # noqa: ASYNC110 - the moment is known, and may move
+            await trio.sleep_until(due_at)

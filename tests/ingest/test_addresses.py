@@ -1,0 +1,175 @@
+"""Which addresses are refused, in all the forms they can take."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digestd.ingest.network.addresses import is_private_host, refusal
+
+REFUSED_IPV4 = [
+    ("0.0.0.0", "an unspecified address"),
+    ("0.1.2.3", "an unspecified address"),
+    ("10.0.0.1", "a private address"),
+    ("10.255.255.255", "a private address"),
+    ("100.64.0.1", "a carrier-grade NAT address"),
+    ("100.127.255.255", "a carrier-grade NAT address"),
+    ("100.100.100.200", "a cloud metadata address"),
+    ("127.0.0.1", "a loopback address"),
+    ("127.255.255.254", "a loopback address"),
+    ("168.63.129.16", "a cloud metadata address"),
+    ("169.254.0.1", "a link-local address"),
+    ("169.254.169.254", "a cloud metadata address"),
+    ("169.254.170.2", "a cloud metadata address"),
+    ("172.16.0.1", "a private address"),
+    ("172.31.255.255", "a private address"),
+    ("192.0.0.8", "an address reserved for protocols"),
+    ("192.0.0.192", "a cloud metadata address"),
+    ("192.0.2.1", "a documentation address"),
+    ("192.88.99.1", "a 6to4 relay address"),
+    ("192.168.255.255", "a private address"),
+    ("198.18.0.1", "a benchmarking address"),
+    ("198.19.255.255", "a benchmarking address"),
+    ("198.51.100.1", "a documentation address"),
+    ("203.0.113.1", "a documentation address"),
+    ("224.0.0.1", "a multicast address"),
+    ("239.255.255.255", "a multicast address"),
+    ("240.0.0.1", "a reserved address"),
+    ("255.255.255.255", "a reserved address"),
+]
+REFUSED_IPV6 = [
+    ("::", "an unspecified address"),
+    ("::1", "a loopback address"),
+    ("64:ff9b:1::808:808", "a local NAT64 address"),
+    ("100::1", "a discard address"),
+    ("2001::1", "a Teredo address"),
+    ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "a Teredo address"),
+    ("2001:2::1", "a benchmarking address"),
+    ("2001:20::1", "an address reserved for protocols"),
+    ("2001:db8::1", "a documentation address"),
+    ("3fff:1::1", "a documentation address"),
+    ("4000::1", "a reserved address"),
+    ("5f00::1", "a reserved address"),
+    ("fc00::1", "a unique local address"),
+    ("fd00:ec2::254", "a cloud metadata address"),
+    ("fd20:ce::254", "a cloud metadata address"),
+    ("fdff::1", "a unique local address"),
+    ("fe80::1", "a link-local address"),
+    ("fe80::1%eth0", "a link-local address"),
+    ("febf::1", "a link-local address"),
+    ("fec0::1", "a site-local address"),
+    ("ff02::1", "a multicast address"),
+]
+PUBLIC = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "9.255.255.255",
+    "11.0.0.0",
+    "100.63.255.255",
+    "100.128.0.0",
+    "126.255.255.255",
+    "128.0.0.0",
+    "172.15.255.255",
+    "172.32.0.0",
+    "192.0.1.0",
+    "192.167.255.255",
+    "198.17.255.255",
+    "198.20.0.0",
+    "223.255.255.255",
+    "2001:200::1",
+    "2001:4860:4860::8888",
+    "2606:4700:4700::1111",
+    "2a00:1450:4001::1",
+    "::ffff:8.8.8.8",
+    "64:ff9b::8.8.8.8",
+    "2002:808:808::1",
+]
+
+
+def embedding_forms(address: IPv4Address) -> dict[str, IPv6Address]:
+    """`address` in every IPv6 form that leads to it."""
+    number = int(address)
+    return {
+        "IPv4-mapped": IPv6Address(0xFFFF << 32 | number),
+        "IPv4-translated": IPv6Address(0xFFFF << 48 | number),
+        "NAT64": IPv6Address(0x0064_FF9B << 96 | number),
+        "6to4": IPv6Address(0x2002 << 112 | number << 80 | 1),
+        "ISATAP": IPv6Address(0x2A00_1450 << 96 | 0x5EFE << 32 | number),
+    }
+
+
+@pytest.mark.parametrize(("text", "reason"), REFUSED_IPV4 + REFUSED_IPV6)
+def test_special_addresses_are_refused_and_named(text: str, reason: str) -> None:
+    assert refusal(ip_address(text)) == reason
+
+
+@pytest.mark.parametrize("text", PUBLIC)
+def test_public_addresses_are_not(text: str) -> None:
+    assert refusal(ip_address(text)) is None
+
+
+@pytest.mark.parametrize(("text", "reason"), REFUSED_IPV4)
+def test_an_ipv4_address_is_refused_in_every_ipv6_form(text: str, reason: str) -> None:
+    for form, address in embedding_forms(IPv4Address(text)).items():
+        assert refusal(address) == f"{reason} ({text} in {form} form)"
+
+
+def test_the_compatible_form_is_unwrapped_too() -> None:
+    assert refusal(IPv6Address("::10.0.0.1")) == "a private address (10.0.0.1 in IPv4-compatible form)"
+
+
+@given(st.ip_addresses(v=4))
+def test_no_ipv6_form_leads_where_the_address_itself_does_not(address: IPv4Address) -> None:
+    for embedded in embedding_forms(address).values():
+        assert (refusal(embedded) is None) == (refusal(address) is None)
+
+
+@given(st.ip_addresses())
+def test_what_python_calls_inward_is_refused_too(address: IPv4Address | IPv6Address) -> None:
+    inward = address.is_private or address.is_loopback or address.is_link_local or address.is_multicast
+    if inward or address.is_unspecified:
+        assert refusal(address) is not None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LOCALHOST.",
+        "feeds.localhost",
+        "127.0.0.1",
+        "[::1]",
+        "::1",
+        "192.168.1.1",
+        "[fd00::1]",
+        "[::ffff:127.0.0.1]",
+        "2130706433",
+        "0x7f000001",
+        "017700000001",
+        "0177.0.0.1",
+        "127.1",
+        "0",
+    ],
+)
+def test_private_hosts(host: str) -> None:
+    assert is_private_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "example.org",
+        "localhost.example.org",
+        "8.8.8.8",
+        "134744072",
+        "[2606:4700::1]",
+        "1.2.3.4.5",
+        "a\0b",
+    ],
+)
+def test_other_hosts(host: str) -> None:
+    assert not is_private_host(host)

@@ -1,0 +1,218 @@
+"""Redirects followed by hand: where they lead, what goes along, and which are refused."""
+
+from __future__ import annotations
+
+import contextlib
+from ipaddress import IPv4Address
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from digestd.errors import AddressRefused, BadURL, HostPaused, HTTPStatus, RedirectFailed
+from digestd.ingest.http import open_http
+from digestd.ingest.network import connect
+from digestd.ingest.network.addresses import refusal
+from digestd.ingest.network.urls import redirected, target_of
+from digestd.ingest.politeness import Hosts
+from support.fault_server import open_server, redirect, respond
+from support.http_door import FEED, Limits, opened
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_followed_on_the_same_connection(status: int) -> None:
+    handlers = {"/a": redirect("b?x=1#part", status), "/b": respond(FEED)}
+    async with opened(handlers) as (server, http):
+        response = await http.get(server.url("/a"))
+    assert (response.url, response.body) == (server.url("/b?x=1"), FEED)
+    assert [request.target for request in server.requests] == ["/a", "/b?x=1"]
+    assert server.connections == 1
+
+
+async def test_as_many_redirects_as_allowed_and_not_one_more() -> None:
+    handlers = {f"/{hop}": redirect(f"/{hop + 1}") for hop in range(6)} | {"/6": respond(FEED)}
+    async with opened(handlers) as (server, http):
+        assert (await http.get(server.url("/1"))).body == FEED
+        with pytest.raises(RedirectFailed) as raised:
+            await http.get(server.url("/0"))
+    assert str(raised.value) == "more than 5 redirects (fetch.max_redirects)"
+
+
+async def test_a_circle_is_told_from_a_long_way() -> None:
+    handlers = {
+        "/a": redirect("/b"),
+        "/b": redirect("/c"),
+        "/c": redirect("/a?"),
+        "/self": redirect("/self?k=v"),
+    }
+    async with opened(handlers | {"/c": redirect("/b")}) as (server, http):
+        with pytest.raises(RedirectFailed) as raised:
+            await http.get(server.url("/a"))
+        assert str(raised.value) == f"the redirects go in a circle at {server.url('/b')}"
+        with pytest.raises(RedirectFailed) as raised:
+            await http.get(server.url("/self"))
+        assert str(raised.value) == f"the redirects go in a circle at {server.url('/self?k=***')}"
+
+
+async def test_the_message_of_a_status_names_where_redirects_led() -> None:
+    async with opened({"/a": redirect("/b?token=secret")}) as (server, http):
+        with pytest.raises(HTTPStatus) as raised:
+            await http.get(server.url("/a"))
+    where = server.url("/b?token=***")
+    expected = (
+        f"the server answered 404 Not Found at {where}: there is nothing at this address; check the URL"
+    )
+    assert str(raised.value) == expected
+
+
+async def test_credentials_stay_with_their_origin() -> None:
+    sent = {
+        "Authorization": "Bearer t",
+        "Cookie": "a=b",
+        "X-Api-Key": "k",
+        "If-None-Match": '"e"',
+        "Accept": "x/y",
+    }
+    async with open_server({"/there": respond(FEED)}) as other:
+        handlers = {"/a": redirect("/b"), "/b": redirect(other.url("/there", user_info="u:p@"))}
+        async with opened(handlers) as (server, http):
+            await http.get(server.url("/a"), headers=sent)
+    names = {name.lower() for name in sent}
+    assert names <= server.requests[0].headers.keys()
+    assert names <= server.requests[1].headers.keys()
+    assert names & other.requests[0].headers.keys() == {"if-none-match", "accept"}
+
+
+async def test_user_info_stays_with_its_origin_and_is_not_taken_up_again() -> None:
+    async with open_server({}) as other:
+        handlers = {"/a": redirect(other.url("/there")), "/b": respond(FEED)}
+        async with opened(handlers) as (server, http):
+            other.handlers["/there"] = redirect(server.url("/b"))
+            response = await http.get(server.url("/a", user_info="user:secret@"))
+    assert response.url == server.url("/b")
+    assert ["authorization" in request.headers for request in server.requests] == [True, False]
+    assert "authorization" not in other.requests[0].headers
+
+
+async def test_a_redirect_counts_at_the_other_host() -> None:
+    hosts = Hosts(2, 1.0)
+    async with (
+        open_server({"/there": respond(FEED)}) as other,
+        opened({"/a": redirect(other.url("/there"))}, hosts=hosts) as (server, http),
+    ):
+        await http.get(server.url("/a"))
+        assert hosts.statistics().known == 1
+        hosts.pause(other.url(), 60)
+        with pytest.raises(HostPaused) as raised:
+            await http.get(server.url("/a"))
+    assert str(raised.value) == "redirected to 127.0.0.1, which is to be left alone for another 60 s"
+    assert raised.value.retry_after == pytest.approx(60, abs=1)
+    assert len(other.requests) == 1
+
+
+async def test_every_hop_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The server of this test stands for a public one.
+    public = IPv4Address("127.0.0.1")
+    monkeypatch.setattr(connect, "refusal", lambda address: None if address == public else refusal(address))
+    handlers = {"/a": redirect("http://10.0.0.1/"), "/b": redirect("http://0x7f000002/")}
+    async with opened(handlers, Limits(allow_private_networks=False)) as (server, http):
+        with pytest.raises(AddressRefused) as raised:
+            await http.get(server.url("/a"))
+        assert str(raised.value) == (
+            "10.0.0.1 is a private address; if it is wanted, set fetch.allow_private_networks to true"
+        )
+        with pytest.raises(AddressRefused) as raised:
+            await http.get(server.url("/b"))
+        assert str(raised.value) == (
+            "0x7f000002 leads to 127.0.0.2, a loopback address; "
+            "if it is wanted, set fetch.allow_private_networks to true"
+        )
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("", "redirects without saying where to"),
+        ("ftp://example.org/", "redirects to nowhere: only http and https can be fetched, not 'ftp'"),
+        ("javascript:alert(1)", "redirects to nowhere: only http and https can be fetched, not 'javascript'"),
+        ("file:///etc/passwd", "redirects to nowhere: only http and https can be fetched, not 'file'"),
+        ("http://[::1", "redirects to nowhere: the URL cannot be understood"),
+        ("https:///", "redirects to nowhere: the URL names no host"),
+        ("//example.org:0/", "redirects to nowhere: there is no port 0"),
+        ("http://user:sec/ret@example.org:99999/", "redirects to nowhere: the URL cannot be understood"),
+        ("http://exa mple.org/", "redirects to nowhere: the host of the URL is no valid name or address"),
+    ],
+)
+async def test_redirects_to_nowhere(location: str, message: str) -> None:
+    async with opened({"/a": redirect(location)}) as (server, http):
+        with pytest.raises(RedirectFailed) as raised:
+            await http.get(server.url("/a?token=secret"))
+    assert str(raised.value).startswith(f"{server.url('/a?token=***')} {message}")
+    assert "ret@" not in str(raised.value)
+
+
+def test_a_downgrade_is_refused_and_an_upgrade_is_not() -> None:
+    secure, plain = target_of("https://example.org/a").url, target_of("http://example.org/a").url
+    assert str(redirected(plain, "https://example.org/a")) == "https://example.org/a"
+    with pytest.raises(RedirectFailed) as raised:
+        redirected(secure, "http://user:pw@example.org/a?k=v")
+    assert str(raised.value) == (
+        "https://example.org/a redirects to http://example.org/a?k=***, and what comes without TLS can be "
+        "changed on its way; if it is wanted, give the source that URL"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "only http and https can be fetched, and the URL has no scheme"),
+        ("example.org/feed", "only http and https can be fetched, and the URL has no scheme"),
+        ("gopher://example.org/", "only http and https can be fetched, not 'gopher'"),
+        ("http:///feed", "the URL names no host"),
+        ("http://example.org:0/", "there is no port 0"),
+        ("http://example.org:65536/", "there is no port 65536"),
+        ("http://example.org:-1/", "there is no port -1"),
+        ("http://example.org:secret/", "the URL cannot be understood; check its host and port"),
+        ("http://1.2.3.999/", "the URL cannot be understood; check its host and port"),
+        ("http://[fe80::1%25eth0]/", "the host of the URL is no valid name or address"),
+        ("http://exa%00mple.org/", "the host of the URL is no valid name or address"),
+        ("http://-example.org/", "the host of the URL is no valid name or address"),
+        ("http://" + "a" * 64 + ".org/", "the host of the URL is no valid name or address"),
+        ("http://xn--\udcff.org/", "the URL cannot be understood; check its host and port"),
+        ("http://a..b/", "the host of the URL is no valid name or address"),
+        ("http://example.org/\r\nX: y", "the URL cannot be understood; check its host and port"),
+        ("http://example.org/\ud800", "the URL cannot be understood; check its host and port"),
+    ],
+)
+async def test_urls_that_cannot_be_asked_for(url: str, message: str) -> None:
+    async with open_http(Limits(), Hosts(2, 1.0)) as http:
+        with pytest.raises(BadURL) as raised:
+            await http.get(url)
+    assert str(raised.value) == message
+
+
+def test_international_names_are_asked_for_in_their_ascii_form() -> None:
+    assert str(target_of("http://bücher.example/ä").url) == "http://xn--bcher-kva.example/%C3%A4"
+
+
+@given(
+    st.text() | st.from_regex(r"https?://.*", fullmatch=True) | st.binary().map(lambda b: b.decode("latin-1"))
+)
+@example("http://[")
+@example("http://٣:٣/")
+@example("//")
+def test_any_text_is_a_target_or_a_bad_url(text: str) -> None:
+    with contextlib.suppress(BadURL):
+        target = target_of(text)
+        assert target.url.scheme in ("http", "https")
+        assert not target.url.userinfo
+        assert target_of(str(target.url)).url == target.url
+
+
+@given(
+    st.binary(max_size=60).map(lambda b: b.decode("latin-1"))
+    | st.from_regex(r"(https?:)?//.*", fullmatch=True)
+)
+def test_any_location_leads_somewhere_or_is_refused(location: str) -> None:
+    with contextlib.suppress(RedirectFailed):
+        assert redirected(target_of("https://example.org/a").url, location).scheme == "https"
