@@ -1,0 +1,13 @@
+"""The composition root: builds everything, opens the nurseries in the order of outliving, and ends them again.
+
+::
+
+    services nursery   signals, metrics ticker
+    └ store > HTTP > parser
+      └ sources nursery   one task per source, the watchdog's ticker
+"""
+
+from digestd.daemon.once import Selection, Summary, Watcher, once
+from digestd.daemon.serve import serve
+
+__all__ = ["Selection", "Summary", "Watcher", "once", "serve"]

@@ -1,0 +1,72 @@
+"""Whether polling goes on, and the state of the daemon that the web server shows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import trio
+
+from digestd.daemon.pipeline import Pipeline
+from digestd.ingest.supervisor import Supervisor
+from digestd.metrics import Metrics
+from digestd.web.state import DaemonState
+
+TICK_SECONDS = 1.0
+LATE_SECONDS = 5.0
+"""How much later than its time the ticker may wake."""
+SLOT_MARGIN_SECONDS = 30.0
+"""How much longer than a poll's deadline a slot may be held: the claim and the record take time too."""
+
+
+class Health:
+    """Judges progress. A quiet hour, a database outage, failing sources and no sources at all *are* progress.
+
+    There is none when :meth:`tick`, which runs among the tasks of the sources, does not wake, or when a poll
+    holds a slot for longer than it can last.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, supervisor: Supervisor, metrics: Metrics, poll_timeout_seconds: float
+    ) -> None:
+        self._around = pipeline.around
+        self._enabled = len(pipeline.statuses)
+        self._supervisor = supervisor
+        self._metrics = metrics
+        self._poll_timeout = poll_timeout_seconds
+        self._woke = trio.current_time()
+
+    async def tick(self) -> None:
+        """Wake every second until shutdown begins."""
+        with self._around.shutdown.idle():
+            while True:
+                self._woke = trio.current_time()
+                await trio.sleep(TICK_SECONDS)
+
+    def stalled(self) -> str | None:
+        """Why there is no progress, in words; None while there is, and during shutdown, which has a bound."""
+        if self._around.shutdown.begun.is_set():
+            return None
+        late = trio.current_time() - self._woke - TICK_SECONDS
+        if late > LATE_SECONDS:
+            return f"the tasks of the sources have not woken for {late:.0f} s"
+        held = self._around.slots.longest_held_seconds
+        if held > self._poll_timeout + SLOT_MARGIN_SECONDS:
+            limit = f"{self._poll_timeout:g} s (worker.poll_timeout_seconds)"
+            return f"a poll has held its slot for {held:.0f} s; none may last longer than {limit}"
+        return None
+
+    def state(self) -> DaemonState:
+        """The state at this moment."""
+        now = trio.current_time()
+        away = self._around.store.away_since
+        return DaemonState(
+            uptime_seconds=now - self._metrics.started,
+            stalled=self.stalled(),
+            stopping=self._around.shutdown.begun.is_set(),
+            enabled=self._enabled,
+            running=self._supervisor.running,
+            slots_in_use=self._around.slots.in_use,
+            slots=self._around.slots.total,
+            store_away_since=None if away is None else datetime.now(UTC) - timedelta(seconds=now - away),
+            metrics=self._metrics,
+        )

@@ -1,0 +1,117 @@
+"""Everything that polls stand on, opened in the order of outliving."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from digestd import kinds
+from digestd.config import Configuration, database_url
+from digestd.daemon.ending import Ending
+from digestd.feed.outage import OutageDetector
+from digestd.ingest.http import open_http
+from digestd.ingest.politeness import Hosts
+from digestd.ingest.poll import Poller
+from digestd.ingest.slots import Slots
+from digestd.ingest.source import Surroundings
+from digestd.ingest.storing import StoreAccess
+from digestd.ingest.workers import open_parser
+from digestd.log import get_logger
+from digestd.metrics import Metrics
+from digestd.model import SourceStatus
+from digestd.store import Store, SyncReport
+from digestd.store.owner import current_owner
+from digestd.store.sql import open_store
+
+PARSERS = 2
+"""Feeds read at one time: one that is slow to read must not hold up all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What the sources' tasks run on, and the enabled sources with their state."""
+
+    around: Surroundings
+    statuses: list[SourceStatus]
+
+
+@asynccontextmanager
+async def open_pipeline(
+    config: Configuration, environ: Mapping[str, str], ending: Ending, metrics: Metrics
+) -> AsyncIterator[Pipeline | None]:
+    """Store, HTTP and parser, opened in this order and closed in the other. None when a signal came before they stood.
+
+    Error handling: :class:`digestd.errors.StoreError` when the database is not to be had.
+    """
+    settings = config.settings
+    database = settings.database
+    store_context = open_store(
+        database_url(database, environ),
+        owner=current_owner(),
+        pool_size=database.pool_size,
+        connect_timeout_seconds=database.connect_timeout_seconds,
+    )
+    async with store_context as store:
+        if ending.shutdown.begun.is_set():
+            yield None
+            return
+        statuses = _pollable(await _synced(config, store))
+        hosts = Hosts(settings.fetch.per_host_concurrency, settings.fetch.per_host_delay_seconds)
+        async with open_http(settings.fetch, hosts) as http, open_parser(PARSERS) as parse:
+            access = StoreAccess(store, metrics)
+            chance = random.Random()  # noqa: S311 - jitter is no secret
+            used = frozenset(status.source.spec.kind for status in statuses)
+            poller = Poller(
+                store=access,
+                http=http,
+                kinds=kinds.load(used, kinds.Tools(parse_feed=parse)),
+                hosts=hosts,
+                network=OutageDetector(),
+                metrics=metrics,
+                settings=settings.worker,
+                chance=chance,
+            )
+            slots = Slots(settings.worker.max_sources)
+            around = Surroundings(poller, access, hosts, slots, ending.shutdown, chance)
+            yield Pipeline(around, statuses)
+
+
+def _pollable(statuses: list[SourceStatus]) -> list[SourceStatus]:
+    """The enabled ones whose kind is installed; the others are named."""
+    installed = kinds.registered()
+    for status in statuses:
+        spec = status.source.spec
+        if spec.enabled and spec.kind not in installed:
+            get_logger().error(
+                "worker.source.unknown_kind", source=spec.name, kind=spec.kind, effect="it is not polled"
+            )
+    return [s for s in statuses if s.source.spec.enabled and s.source.spec.kind in installed]
+
+
+async def _synced(config: Configuration, store: Store) -> list[SourceStatus]:
+    """Make the store's sources those of the files, and read them with their state."""
+    log = get_logger()
+    for warning in config.warnings:
+        log.warning("worker.configuration.warning", message=warning)
+    if config.file is None and not config.sources:
+        # Without any file an empty list is no decision to remove everything that was polled before.
+        log.warning(
+            "worker.configuration.warning", message="no settings file was found; `digestd init` writes one"
+        )
+    else:
+        _tell_synced(await store.sync_sources(config.sources))
+    return await store.sources()
+
+
+def _tell_synced(report: SyncReport) -> None:
+    if report != SyncReport():
+        get_logger().info(
+            "worker.sources.synced",
+            added=len(report.added),
+            changed=list(report.changed),
+            renamed=[f"{old} -> {new}" for old, new in report.renamed],
+            removed=list(report.removed),
+            returned=list(report.returned),
+        )

@@ -1,0 +1,129 @@
+"""The daemon: polls until a signal ends it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+
+import trio
+
+from digestd import __version__
+from digestd.config import Configuration, WebSettings, database_url
+from digestd.daemon.ending import Ending, expected_alone
+from digestd.daemon.health import Health
+from digestd.daemon.pipeline import Pipeline, open_pipeline
+from digestd.ingest.supervisor import Supervisor
+from digestd.log import get_logger
+from digestd.metrics import Metrics
+from digestd.model import mask_url
+from digestd.systemd import Notifier, watchdog_interval
+from digestd.web.address import Address
+
+METRICS_SECONDS = 60.0
+
+
+async def serve(config: Configuration, environ: Mapping[str, str]) -> None:
+    """Run the daemon until a signal ends it.
+
+    Error handling: raises one :class:`digestd.errors.DigestdError` when the store, or the address of
+    `web.listen`, is not to be had at start; outages later are waited for. Cancellation: like the second
+    signal.
+    """
+    with expected_alone():
+        await _serve(config, environ)
+
+
+async def _serve(config: Configuration, environ: Mapping[str, str]) -> None:
+    serve_web = _load_web(config.settings.web)
+    ending = Ending(config.settings.worker.shutdown_grace_seconds)
+    metrics = Metrics(trio.current_time())
+    notifier = Notifier.from_environment(environ)
+    async with trio.open_nursery() as services:
+        await services.start(ending.watch)
+        with ending.hurry:
+            async with open_pipeline(config, environ, ending, metrics) as pipeline:
+                if pipeline is not None:
+                    metrics.remember(pipeline.statuses)
+                    supervisor = Supervisor(pipeline.around, metrics, config.settings.worker.interval_seconds)
+                    health = Health(
+                        pipeline, supervisor, metrics, config.settings.worker.poll_timeout_seconds
+                    )
+                    if serve_web is not None:
+                        await services.start(
+                            serve_web, Address.parse(config.settings.web.listen), health.state
+                        )
+                    services.start_soon(_tick, metrics, name="metrics ticker")
+                    await _run_sources(config, pipeline, ending, supervisor, health, notifier, environ)
+        services.cancel_scope.cancel()
+    get_logger().info("worker.metrics", **metrics.event(trio.current_time()))
+    get_logger().info("worker.stopped", uptime_seconds=round(trio.current_time() - metrics.started, 3))
+
+
+def _load_web(settings: WebSettings) -> Callable[..., Awaitable[None]] | None:
+    """The web server's coroutine, imported only where it is wanted: it costs MEGABYTES and SECONDS.
+
+    Called before anything is open: until then a signal ends the process at once, however long the import takes.
+    """
+    if settings.enabled is False:
+        return None
+    from digestd.web.server import serve_web
+
+    return serve_web
+
+
+async def _run_sources(
+    config: Configuration,
+    pipeline: Pipeline,
+    ending: Ending,
+    supervisor: Supervisor,
+    health: Health,
+    notifier: Notifier,
+    environ: Mapping[str, str],
+) -> None:
+    async with trio.open_nursery() as sources:
+        statuses = pipeline.statuses
+        supervisor.start(sources, statuses)
+        sources.start_soon(ending.bound_by_grace, sources.cancel_scope, name="shutdown")
+        sources.start_soon(health.tick, name="progress ticker")
+        sources.start_soon(_watchdog, notifier, environ, ending, name="watchdog")
+        notifier.ready(f"polling {len(statuses)} sources")
+        _tell_started(config, environ, pipeline, len(statuses))
+        await ending.shutdown.begun.wait()
+        notifier.stopping()
+    if sources.cancel_scope.cancelled_caught:
+        get_logger().warning(
+            "worker.cut_off", grace_seconds=ending.grace_seconds, effect="polled again at the next start"
+        )
+
+
+async def _watchdog(notifier: Notifier, environ: Mapping[str, str], ending: Ending) -> None:
+    """Tell the service manager that the event loop turns (sd_watchdog_enabled(3))."""
+    interval = watchdog_interval(environ, os.getpid())
+    if interval is None:
+        return
+    with ending.shutdown.idle():
+        while True:
+            notifier.watchdog()
+            await trio.sleep(interval)
+
+
+async def _tick(metrics: Metrics) -> None:
+    while True:
+        await trio.sleep(METRICS_SECONDS)
+        get_logger().info("worker.metrics", **metrics.event(trio.current_time()))
+
+
+def _tell_started(
+    config: Configuration, environ: Mapping[str, str], pipeline: Pipeline, sources: int
+) -> None:
+    worker = config.settings.worker
+    get_logger().info(
+        "worker.started",
+        version=__version__,
+        configuration=str(config.file) if config.file else None,
+        database=mask_url(database_url(config.settings.database, environ)),
+        sources=sources,
+        interval_seconds=worker.interval_seconds,
+        jitter_seconds=worker.jitter_seconds,
+        max_sources=worker.max_sources,
+    )

@@ -1,0 +1,76 @@
+"""The central semaphore: how many sources are fetched at one time, and who may hold how much of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+import trio
+
+
+class Slots:
+    """`total` slots. Sources whose last poll failed hold at most half of them, so that hosts that hang cannot starve
+    the good ones; a source suspected of killing the process is polled while nothing else is.
+
+    A `trio.CapacityLimiter` and no semaphore: its borrowers show in `statistics()`, and it can be resized.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._slots = trio.CapacityLimiter(total)
+        self._failing = trio.CapacityLimiter(max(1, total // 2))
+        self._alone = trio.Lock()
+        self._held_since: dict[object, float] = {}
+
+    @asynccontextmanager
+    async def hold(self, *, failing: bool, alone: bool) -> AsyncIterator[None]:
+        """Hold a slot (all of them when `alone`) inside the block; waits in order of arrival.
+
+        Cancellation: while waiting nothing is held afterwards.
+        """
+        async with AsyncExitStack() as held:
+            if alone:
+                await held.enter_async_context(self._alone)
+                for _ in range(int(self._slots.total_tokens)):
+                    await held.enter_async_context(self._borrowed(self._slots))
+            else:
+                if failing:
+                    await held.enter_async_context(self._failing)
+                await held.enter_async_context(self._slots)
+            with self._noted():
+                yield
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        holder = object()
+        self._held_since[holder] = trio.current_time()
+        try:
+            yield
+        finally:
+            del self._held_since[holder]
+
+    @staticmethod
+    @asynccontextmanager
+    async def _borrowed(limiter: trio.CapacityLimiter) -> AsyncIterator[None]:
+        # A task may hold one token in its own name: the others are held in the name of this object.
+        holder = object()
+        await limiter.acquire_on_behalf_of(holder)
+        try:
+            yield
+        finally:
+            limiter.release_on_behalf_of(holder)
+
+    @property
+    def longest_held_seconds(self) -> float:
+        """For how long the slot that is held longest has been held; 0 when none is."""
+        now = trio.current_time()
+        return now - next(iter(self._held_since.values()), now)
+
+    @property
+    def in_use(self) -> int:
+        """How many slots are held now."""
+        return int(self._slots.borrowed_tokens)
+
+    @property
+    def total(self) -> int:
+        """How many slots there are."""
+        return int(self._slots.total_tokens)

@@ -1,0 +1,83 @@
+"""The store as the tasks of sources see it: shared transactions, and an outage told once instead of by everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import trio
+
+from digestd.errors import StoreUnavailable
+from digestd.log import get_logger
+from digestd.metrics import Metrics
+from digestd.store import (
+    Claim,
+    ClaimRequest,
+    Gone,
+    Lease,
+    LeaseLost,
+    Recorded,
+    Refused,
+    StepRecord,
+    Store,
+    Wait,
+)
+from digestd.store.batching import Batcher
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class StoreAccess:
+    """Claims, records and releases one at a time for the caller, many to a transaction underneath.
+
+    Every method raises :class:`digestd.errors.StoreUnavailable` while the database is away. Cancellation: a call whose
+    transaction has begun ends with it (see :mod:`digestd.store.batching`).
+    """
+
+    def __init__(self, store: Store, metrics: Metrics) -> None:
+        self._claim: Batcher[ClaimRequest, Claim | Wait | Gone] = Batcher(store.claim)
+        self._record: Batcher[StepRecord, Recorded | LeaseLost | Refused] = Batcher(store.record)
+        self._store = store
+        self._metrics = metrics
+        self._away_since: float | None = None
+
+    @property
+    def away_since(self) -> float | None:
+        """Since when, by Trio's clock, the database has been away; None while it answers."""
+        return self._away_since
+
+    async def claim(self, request: ClaimRequest) -> Claim | Wait | Gone:
+        """See :meth:`digestd.store.Store.claim`."""
+        return await self._watched(self._claim, request)
+
+    async def record(self, record: StepRecord) -> Recorded | LeaseLost | Refused:
+        """See :meth:`digestd.store.Store.record`."""
+        return await self._watched(self._record, record)
+
+    async def release(self, lease: Lease) -> None:
+        """See :meth:`digestd.store.Store.release`."""
+        await self._store.release([lease])
+
+    async def _watched(self, call: Callable[[Item], Awaitable[Answer]], item: Item) -> Answer:
+        try:
+            answer = await call(item)
+        except StoreUnavailable as error:
+            self._lost(error)
+            raise
+        self._found()
+        return answer
+
+    def _lost(self, error: StoreUnavailable) -> None:
+        if self._away_since is None:
+            self._away_since = trio.current_time()
+            self._metrics.store_outages += 1
+            get_logger().error(
+                "worker.store.unavailable", error=str(error), effect="polls wait; nothing is lost"
+            )
+
+    def _found(self) -> None:
+        if self._away_since is not None:
+            away = trio.current_time() - self._away_since
+            self._away_since = None
+            get_logger().warning("worker.store.recovered", after_seconds=round(away, 3))

@@ -1,0 +1,84 @@
+"""One restartable task per source: a bug in one of them is logged once, and nobody else notices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from digestd.feed.schedule import phase
+from digestd.ingest.shutdown import Shutdown
+from digestd.ingest.source import SourceLife, Surroundings
+from digestd.log import get_logger
+from digestd.metrics import Metrics
+from digestd.model import SourceStatus
+
+FIRST_RESTART_SECONDS = 1.0
+LONGEST_RESTART_SECONDS = 300.0
+
+
+class Supervisor:
+    """Runs the lives of sources in a nursery, each with a cancel scope of its own."""
+
+    def __init__(self, around: Surroundings, metrics: Metrics, interval_seconds: float) -> None:
+        self._around = around
+        self._metrics = metrics
+        self._interval = interval_seconds
+        self._scopes: dict[int, trio.CancelScope] = {}
+
+    @property
+    def running(self) -> int:
+        """How many sources have a task."""
+        return len(self._scopes)
+
+    def start(self, nursery: trio.Nursery, statuses: Sequence[SourceStatus]) -> None:
+        """Start a task named "source NAME" in `nursery` for each of `statuses`."""
+        for status in statuses:
+            life = SourceLife(status, self._around)
+            delay = self._first_delay(status, len(statuses))
+            nursery.start_soon(self._run, status.source.id, life, delay, name=f"source {life.name}")
+
+    def _first_delay(self, status: SourceStatus, count: int) -> float:
+        spec = status.source.spec
+        interval = spec.interval_seconds if spec.interval_seconds is not None else self._interval
+        due = status.due_in_seconds
+        return due if due is not None and due > 0 else phase(spec.name, interval, count)
+
+    async def _run(self, source_id: int, life: SourceLife, first_delay: float) -> None:
+        with trio.CancelScope() as scope:
+            self._scopes[source_id] = scope
+            try:
+                await supervise(life, first_delay, self._around.shutdown, self._metrics)
+            finally:
+                del self._scopes[source_id]
+
+
+async def supervise(life: SourceLife, first_delay: float, shutdown: Shutdown, metrics: Metrics) -> None:
+    """Run `life` until it ends by itself, restarting it after a bug: at first after a second, then ever later, until
+    a poll has gone well again.
+
+    Error handling: every exception of `life` is a bug by then; it is logged with its traceback and never escapes.
+    Cancellation: passes through to `life`.
+    """
+    delay, crashes = first_delay, 0
+    while True:
+        good_polls = life.good_polls
+        bug: BaseExceptionGroup[Exception] | None = None
+        try:
+            await life.run(delay)
+        # The border round one source: Cancelled, which may stand beside a bug in one group, goes its own way.
+        except* Exception as group:  # noqa: BLE001 - see above
+            bug = group
+        if bug is None:
+            return
+        crashes = crashes + 1 if life.good_polls == good_polls else 1
+        delay = min(LONGEST_RESTART_SECONDS, FIRST_RESTART_SECONDS * 2.0 ** min(crashes - 1, 16))
+        metrics.restarts += 1
+        get_logger().error(
+            "worker.source.crashed", source=life.name, crashes=crashes, restart_in_seconds=delay, exc_info=bug
+        )
+        with shutdown.idle() as idle:
+            await trio.sleep(delay)
+        if idle.cancelled_caught:
+            return
+        delay = 0.0

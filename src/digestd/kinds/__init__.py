@@ -1,0 +1,86 @@
+"""The interface every kind of source stands behind, and the registry that finds the kinds.
+
+A kind is registered in the entry-point group `digestd.kinds` under its name, as a callable that takes
+:class:`Tools` and gives a :class:`Kind`; digestd's own kinds are registered the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Protocol
+
+from digestd.model import Document, PollState, Response, Source, Step
+
+GROUP = "digestd.kinds"
+
+
+class Http(Protocol):
+    """The only way a kind reaches the network."""
+
+    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Response:
+        """Ask for `url` and read the answer to its end.
+
+        `headers` go with the request, and are dropped when a redirect leads to another origin (RFC 9110, 15.4;
+        conditional headers go along). Returns a :class:`~digestd.model.Response` with a 2xx status, or 304.
+
+        Error handling: raises :class:`digestd.errors.FetchError` (a subclass, with its cause) for everything that
+        can go wrong outside this process, an error status included.
+        Resource handling: the connection is closed or back in the pool when this returns or raises.
+        Cancellation: may be cancelled at any moment; nothing is kept of a half-read answer.
+        """
+        ...
+
+
+class ParseFeed(Protocol):
+    """Reads a feed in a process that can be killed."""
+
+    async def __call__(self, body: bytes, url: str, content_type: str | None) -> Document:
+        """Read `body`, served from `url` (which relative links resolve against) as `content_type`.
+
+        Error handling: :class:`digestd.errors.NotAFeed`, or :class:`digestd.errors.ParserFailed` when the parser
+        raised, died or passed its limits. Cancellation: kills the parser at work on this document.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the daemon lends to kinds beside HTTP."""
+
+    parse_feed: ParseFeed
+
+
+class Kind(Protocol):
+    """How one kind of source is read."""
+
+    async def step(self, source: Source, state: PollState, http: Http) -> Step:
+        """Do one bounded piece of a poll of `source`, going on from `state`.
+
+        Expected failures are values (`Step.failure`); whatever escapes other than
+        :class:`digestd.errors.SourceError` is a bug of the kind, and is reported as one. Called under a total
+        deadline; when cancelled, nothing of the step is recorded and the next one starts from the same `state`.
+        """
+        ...
+
+
+class KindFactory(Protocol):
+    """What an entry point of the group names."""
+
+    def __call__(self, tools: Tools) -> Kind: ...
+
+
+def registered() -> Mapping[str, EntryPoint]:
+    """The kinds that are installed, by name; nothing is imported yet."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def load(names: frozenset[str], tools: Tools) -> Mapping[str, Kind]:
+    """Import and build the kinds called `names`. `KeyError` for a name that is not installed (settings check first)."""
+    points = registered()
+    kinds: dict[str, Kind] = {}
+    for name in sorted(names):
+        factory: KindFactory = points[name].load()
+        kinds[name] = factory(tools)
+    return kinds

@@ -1,0 +1,69 @@
+"""The kind `feed`: RSS, RDF, Atom and JSON Feed over HTTP, with conditional GET."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from digestd.errors import HTTPStatus, SourceError
+from digestd.kinds import Http, Tools
+from digestd.model import Failure, PollState, Response, Source, Step
+
+# Part of the stored body hash: raising it makes every feed be read again after the parser changed what it gives.
+_PARSER_VERSION = "1"
+
+_ACCEPT = (
+    "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml, "
+    "application/xml;q=0.9, text/xml;q=0.9, application/json;q=0.8, */*;q=0.5"
+)
+
+
+class FeedKind:
+    """One feed document a step: ask with the validators, and read the document if it is another than last time."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._parse = tools.parse_feed
+
+    async def step(self, source: Source, state: PollState, http: Http) -> Step:
+        """See :meth:`digestd.kinds.Kind.step`. Conditional requests as in RFC 9110, 13.1."""
+        try:
+            response = await http.get(source.url, headers=_conditions(state))
+            if response.not_modified:
+                return Step(next_state=_renewed(state, response), unchanged=True)
+            body_hash = f"{_PARSER_VERSION}:{hashlib.sha256(response.body).hexdigest()}"
+            next_state = PollState(
+                etag=response.headers.get("etag"),
+                last_modified=response.headers.get("last-modified"),
+                body_hash=body_hash,
+            )
+            size = len(response.body)
+            if body_hash == state.body_hash:
+                return Step(next_state=next_state, unchanged=True, body_bytes=size)
+            document = await self._parse(response.body, response.url, response.headers.get("content-type"))
+        except SourceError as error:
+            return Step(next_state=state, failure=failure_of(error))
+        return Step(next_state=next_state, documents=(document,), body_bytes=size)
+
+
+def failure_of(error: SourceError) -> Failure:
+    """The failure that a step reports for `error`."""
+    status = error.status if isinstance(error, HTTPStatus) else None
+    return Failure(error.cause, str(error), status, error.retry_after)
+
+
+def _conditions(state: PollState) -> dict[str, str]:
+    headers = {"Accept": _ACCEPT}
+    if state.etag is not None:
+        headers["If-None-Match"] = state.etag
+    if state.last_modified is not None:
+        headers["If-Modified-Since"] = state.last_modified
+    return headers
+
+
+def _renewed(state: PollState, response: Response) -> PollState:
+    """A 304 may carry newer validators for the same document (RFC 9111, 4.3.4)."""
+    return replace(
+        state,
+        etag=response.headers.get("etag", state.etag),
+        last_modified=response.headers.get("last-modified", state.last_modified),
+    )

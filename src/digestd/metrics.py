@@ -1,0 +1,107 @@
+"""The counters of one process, as the JSON event `worker.metrics` and for the summary of `--once`."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from digestd.model import Outcome, SourceStatus
+
+POLL_SECONDS_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of the classes of poll durations; one more class is open. The last is the default deadline."""
+
+
+@dataclass(slots=True)
+class Metrics:
+    """Totals since `started` (any clock in seconds). Only the event loop's thread writes them.
+
+    `failing` has the error of every source whose last poll failed, by name; `last_fetch` is when a poll last
+    ended well.
+    """
+
+    started: float
+    sources_checked: int = 0
+    sources_fetched: int = 0
+    sources_unchanged: int = 0
+    sources_deferred: int = 0
+    articles_new: int = 0
+    articles_updated: int = 0
+    entries_set_aside: int = 0
+    restarts: int = 0
+    store_outages: int = 0
+    fetch_seconds: float = 0.0
+    errors_by_cause: Counter[str] = field(default_factory=Counter)
+    polls_by_seconds: list[int] = field(default_factory=lambda: [0] * (len(POLL_SECONDS_BOUNDS) + 1))
+    failing: dict[str, str] = field(default_factory=dict)
+    last_fetch: datetime | None = None
+    _reported_polls: int = 0
+    _reported_seconds: float = 0.0
+
+    @property
+    def errors(self) -> int:
+        """Failed polls, of whatever cause."""
+        return self.errors_by_cause.total()
+
+    def poll_ended(self, outcome: Outcome, seconds: float, cause: str | None = None) -> None:
+        """Count one poll that ended with `outcome` after `seconds`, with the `cause` of its failure."""
+        self.sources_checked += 1
+        self.fetch_seconds += seconds
+        self.polls_by_seconds[bisect_left(POLL_SECONDS_BOUNDS, seconds)] += 1
+        if outcome == "failed":
+            self.errors_by_cause[cause or "unknown"] += 1
+        elif outcome == "unchanged":
+            self.sources_unchanged += 1
+        else:
+            self.sources_fetched += 1
+
+    def remember(self, statuses: Iterable[SourceStatus]) -> None:
+        """Begin with what earlier runs left: which of `statuses` fail, and when a poll last ended well."""
+        for status in statuses:
+            if status.consecutive_failures:
+                self.failing[status.source.name] = status.last_error or "unknown"
+            if status.last_success_at is not None:
+                self.last_fetch = max(self.last_fetch or status.last_success_at, status.last_success_at)
+
+    def source_polled(self, name: str, error: str | None, at: datetime) -> None:
+        """Note how the last poll of the source `name` ended: with `error`, or well."""
+        if error is not None:
+            self.failing[name] = error
+        else:
+            self.failing.pop(name, None)
+            self.last_fetch = at
+
+    def event(self, now: float) -> dict[str, Any]:
+        """The keys of `worker.metrics`: totals, but `worker.fetch.duration`, the mean seconds of a poll since the
+        last event (None when there was none)."""
+        polls = self.sources_checked - self._reported_polls
+        seconds = self.fetch_seconds - self._reported_seconds
+        self._reported_polls, self._reported_seconds = self.sources_checked, self.fetch_seconds
+        return {
+            "worker.fetch.duration": round(seconds / polls, 6) if polls else None,
+            "worker.fetch.sources": self.sources_checked,
+            "worker.fetch.articles": self.articles_new,
+            "worker.fetch.errors": self.errors,
+            "worker.uptime": round(now - self.started, 3),
+            **self.summary(now),
+        }
+
+    def summary(self, now: float) -> dict[str, Any]:
+        """The totals that `worker.metrics` and the summary of `--once` share."""
+        return {
+            "sources_checked": self.sources_checked,
+            "sources_fetched": self.sources_fetched,
+            "sources_unchanged": self.sources_unchanged,
+            "sources_deferred": self.sources_deferred,
+            "articles_new": self.articles_new,
+            "articles_updated": self.articles_updated,
+            "entries_set_aside": self.entries_set_aside,
+            "errors": self.errors,
+            "errors_by_cause": dict(self.errors_by_cause),
+            "task_restarts": self.restarts,
+            "store_outages": self.store_outages,
+            "duration_seconds": round(now - self.started, 3),
+        }

@@ -1,0 +1,343 @@
+"""The life of one source, by a clock that jumps: when it polls, what it records, how it fails and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from digestd.errors import StoreUnavailable
+from digestd.ingest.poll import PollResult
+from digestd.ingest.source import SourceLife
+from digestd.ingest.supervisor import Supervisor
+from digestd.model import PollState, Source, SourceStatus, Step
+from digestd.store import Claim, ClaimRequest, Wait
+from support.polling import Bench, always, failed, fetched, in_turn
+
+
+async def live(bench: Bench, seconds: float, *names: str) -> None:
+    """Let the sources `names` live for `seconds`."""
+    statuses = await bench.add(*(names or ("one",)))
+    with trio.move_on_after(seconds):
+        async with trio.open_nursery() as nursery:
+            Supervisor(bench.around, bench.metrics, bench.settings.interval_seconds).start(nursery, statuses)
+
+
+def events(logs: Sequence[MutableMapping[str, Any]], name: str) -> list[MutableMapping[str, Any]]:
+    return [line for line in logs if line["event"] == name]
+
+
+async def test_a_source_is_polled_at_its_interval(autojump_clock: MockClock) -> None:
+    bench = Bench(always(fetched("a")), interval_seconds=300)
+    await live(bench, 1000)
+    first = bench.times()[0]
+    assert 0 <= first <= 1, "the phase of one source alone is below a second"
+    assert bench.times() == pytest.approx([first, first + 300, first + 600, first + 900])
+
+
+async def test_jitter_comes_on_top(autojump_clock: MockClock) -> None:
+    bench = Bench(always(fetched("a")), interval_seconds=300, jitter_seconds=60)
+    await live(bench, 5000)
+    gaps = [later - earlier for earlier, later in pairwise(bench.times())]
+    assert all(300 <= gap < 360 for gap in gaps)
+    assert max(gaps) - min(gaps) > 10
+
+
+async def test_what_a_step_brings_is_recorded_with_its_validators(autojump_clock: MockClock) -> None:
+    bench = Bench(
+        in_turn([fetched("a", "b", etag='"1"'), fetched("b", "c", etag='"2"')]), interval_seconds=300
+    )
+    await live(bench, 400)
+    assert sorted(row["guid"] for row in bench.store.kept.values()) == ["a", "b", "c"]
+    assert next(iter(bench.store.rows.values()))["etag"] == '"2"'
+    assert (bench.metrics.sources_fetched, bench.metrics.articles_new, bench.metrics.errors) == (2, 3, 0)
+
+
+async def test_failures_back_off_are_told_and_end_with_the_next_success(autojump_clock: MockClock) -> None:
+    broken = failed("http_status", status=500)
+    bench = Bench(in_turn([broken, broken, broken, broken, fetched("a")]), interval_seconds=300)
+    with capture_logs() as logs:
+        await live(bench, 2500)
+    gaps = [later - earlier for earlier, later in pairwise(bench.times())]
+    assert [round(gap / 300) for gap in gaps] == [1, 2, 4]
+    status = await bench.status()
+    assert (status.state, status.consecutive_failures) == ("degraded", 4)
+    assert status.last_error == "http_status: it broke"
+    told = events(logs, "worker.fetch.complete")
+    assert [(line["log_level"], line["outcome"], line["consecutive_failures"]) for line in told] == [
+        ("warning", "failed", n) for n in range(1, 5)
+    ]
+    await live(bench, 2500)
+    status = await bench.status()
+    assert (status.state, status.consecutive_failures, status.last_error) == ("active", 0, None)
+
+
+async def test_nothing_new_is_told_at_debug_level(autojump_clock: MockClock) -> None:
+    bench = Bench(in_turn([fetched("a"), Step(next_state=PollState(), unchanged=True)]), interval_seconds=300)
+    with capture_logs() as logs:
+        await live(bench, 500)
+    told = events(logs, "worker.fetch.complete")
+    assert [(line["log_level"], line["outcome"], line["articles_new"]) for line in told] == [
+        ("info", "fetched", 1),
+        ("debug", "unchanged", 0),
+    ]
+
+
+async def test_retry_after_is_kept(autojump_clock: MockClock) -> None:
+    bench = Bench(always(failed("http_status", status=429, retry_after=5000)), interval_seconds=300)
+    await live(bench, 4000)
+    assert len(bench.times()) == 1
+    assert (await bench.status()).schedule_reason == "retry_after"
+
+
+async def test_429_without_retry_after_pauses_the_host_for_a_minute(autojump_clock: MockClock) -> None:
+    bench = Bench(always(failed("http_status", status=429)), interval_seconds=300)
+    await live(bench, 2)
+    assert 50 < bench.hosts.paused_for("https://one.example/other") <= 60
+
+
+async def test_a_redirect_to_a_paused_host_is_put_off_and_is_no_failure(autojump_clock: MockClock) -> None:
+    bench = Bench(in_turn([failed("paused", retry_after=100), fetched("a")]), interval_seconds=300)
+    await live(bench, 200)
+    assert bench.times() == pytest.approx([bench.times()[0], bench.times()[0] + 100])
+    assert (bench.metrics.errors, bench.metrics.sources_deferred) == (0, 1)
+    assert (await bench.status()).consecutive_failures == 0
+
+
+async def test_a_poll_that_does_not_end_is_a_timeout(autojump_clock: MockClock) -> None:
+    async def hang(source: Source, state: PollState) -> Step:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    bench = Bench(hang, interval_seconds=300, poll_timeout_seconds=60)
+    await live(bench, 100)
+    status = await bench.status()
+    assert status.last_error == "timeout: the poll did not end within 60 s (worker.poll_timeout_seconds)"
+    assert bench.metrics.errors_by_cause == {"timeout": 1}
+    assert bench.slots.in_use == 0
+
+
+async def test_a_bug_is_told_once_restarted_later_and_touches_nobody_else(autojump_clock: MockClock) -> None:
+    async def step(source: Source, state: PollState) -> Step:
+        if source.name == "buggy":
+            raise KeyError("license")
+        return fetched("a")
+
+    bench = Bench(step, interval_seconds=300)
+    with capture_logs() as logs:
+        await live(bench, 1000, "buggy", "good")
+    assert len(bench.times("good")) == 4
+    crashed = events(logs, "worker.source.crashed")
+    assert [(line["source"], line["crashes"]) for line in crashed] == [
+        ("buggy", 1),
+        ("buggy", 2),
+        ("buggy", 3),
+    ]
+    assert crashed[0]["exc_info"]
+    status = await bench.status("buggy")
+    assert (
+        status.last_error == "bug: a bug in digestd or in the kind 'feed': KeyError: 'license'; see the log"
+    )
+    assert status.unfinished_claims == 0
+    assert bench.metrics.restarts == 3
+
+
+async def test_many_steps_are_each_recorded_and_end_at_half_of_the_deadline(
+    autojump_clock: MockClock,
+) -> None:
+    pages = 0
+
+    async def page(source: Source, state: PollState) -> Step:
+        nonlocal pages
+        pages += 1
+        await trio.sleep(10)
+        return fetched(f"page{pages}", more=pages < 5)
+
+    bench = Bench(page, interval_seconds=300, poll_timeout_seconds=60)
+    await live(bench, 100)
+    assert len(bench.store.kept) == 5
+    assert (await bench.status()).consecutive_failures == 0
+    assert bench.metrics.sources_checked == 2, (
+        "three pages fill half of a minute; the rest is due again at once"
+    )
+
+
+async def test_an_outage_of_the_store_is_told_once_loses_nothing_and_ends_by_itself(
+    autojump_clock: MockClock,
+) -> None:
+    names = [f"s{n}" for n in range(20)]
+    bench = Bench(always(fetched("a")), interval_seconds=60)
+    with capture_logs() as logs:
+        statuses = await bench.add(*names)
+        with trio.move_on_after(600):
+            async with trio.open_nursery() as nursery:
+                Supervisor(bench.around, bench.metrics, 60).start(nursery, statuses)
+                await trio.sleep(30)
+                bench.store.outage = True
+                await trio.sleep(180)
+                bench.store.outage = False
+                await trio.sleep(61)
+                assert all(
+                    status.due_in_seconds is None or status.due_in_seconds > -1
+                    for status in await bench.store.sources()
+                )
+    assert len(events(logs, "worker.store.unavailable")) == 1
+    assert len(events(logs, "worker.store.recovered")) == 1
+    assert len(bench.store.kept) == 20
+    assert bench.metrics.errors == 0, "an outage of the store is no source's failure"
+    assert bench.metrics.restarts == 0
+
+
+async def test_a_hiccup_of_the_store_does_not_cost_the_fetch(autojump_clock: MockClock) -> None:
+    bench: Bench
+
+    async def step(source: Source, state: PollState) -> Step:
+        for _ in range(3):
+            bench.store.fail_next(StoreUnavailable("gone for a moment"))
+        return fetched("a")
+
+    bench = Bench(step, interval_seconds=300)
+    await live(bench, 100)
+    assert len(bench.kind.asked) == 1
+    assert len(bench.store.kept) == 1
+
+
+async def test_a_lost_lease_writes_nothing(autojump_clock: MockClock) -> None:
+    bench: Bench
+
+    async def slow(source: Source, state: PollState) -> Step:
+        row = bench.store.rows[source.id]
+        row["lease_token"] = "of somebody else"
+        return fetched("a")
+
+    bench = Bench(slow, interval_seconds=300)
+    with capture_logs() as logs:
+        await live(bench, 0.9)
+    assert len(events(logs, "worker.lease.lost")) >= 1
+    assert bench.store.kept == {}
+
+
+async def test_our_own_network_being_away_is_no_source_s_failure(autojump_clock: MockClock) -> None:
+    away = False
+
+    async def step(source: Source, state: PollState) -> Step:
+        return failed("dns") if away else fetched("a")
+
+    names = [f"s{n}" for n in range(12)]
+    bench = Bench(step, interval_seconds=60)
+    statuses = await bench.add(*names)
+    with capture_logs() as logs, trio.move_on_after(4000):
+        async with trio.open_nursery() as nursery:
+            Supervisor(bench.around, bench.metrics, 60).start(nursery, statuses)
+            await trio.sleep(100)
+            away = True
+            await trio.sleep(3000)
+            assert sum(status.consecutive_failures for status in await bench.store.sources()) <= 6
+            away = False
+            await trio.sleep(130)
+            assert all(status.last_error is None for status in await bench.store.sources())
+            nursery.cancel_scope.cancel()
+    assert len(events(logs, "worker.network.away")) == 1
+    assert len(events(logs, "worker.network.back")) == 1
+
+
+async def test_a_source_that_killed_the_process_three_times_is_put_off_and_polled_alone(
+    autojump_clock: MockClock,
+) -> None:
+    alone: list[int] = []
+
+    async def step(source: Source, state: PollState) -> Step:
+        if source.name == "killer":
+            alone.append(bench.slots.in_use)
+        return fetched("a")
+
+    bench = Bench(step, interval_seconds=300, max_sources=4)
+    statuses = await bench.add("killer", "good")
+    for _ in range(3):
+        claimed = await bench.store.claim([ClaimRequest(statuses[1].source.id, 75)])
+        assert isinstance(claimed[0], Claim), "and the process dies: nothing is recorded, the lease runs out"
+        await trio.sleep(76)
+    statuses = await bench.store.sources()
+    status = next(s for s in statuses if s.source.name == "killer")
+    life = SourceLife(status, bench.around)
+    answer = await life.once(force=True)
+    assert answer == Wait(30, "unfinished_claims", 3)
+    assert (await bench.status("killer")).last_error == (
+        "3 polls in a row never ended: this source may be crashing digestd; polled alone from now on"
+    )
+    await trio.sleep(31)
+    result = await life.once(force=False)
+    assert isinstance(result, PollResult)
+    assert result.outcome == "fetched"
+    assert alone == [4], "all slots are held while a suspect is polled"
+    assert (await bench.status("killer")).unfinished_claims == 0
+
+
+async def test_shutdown_ends_sleeps_at_once_and_lets_polls_end(autojump_clock: MockClock) -> None:
+    async def slow(source: Source, state: PollState) -> Step:
+        await trio.sleep(5)
+        return fetched("a")
+
+    bench = Bench(slow, interval_seconds=300, max_sources=2)
+    statuses = await bench.add(*(f"s{n}" for n in range(10)))
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        Supervisor(bench.around, bench.metrics, 300).start(nursery, statuses)
+        await trio.sleep(9.9)
+        in_flight = bench.slots.in_use
+        polled = len(bench.kind.asked)
+        bench.shutdown.begin()
+    assert in_flight == 2
+    assert trio.current_time() - began < 15
+    assert len(bench.kind.asked) == polled, "whoever waits for a slot leaves without polling"
+    assert all(row["lease_token"] is None for row in bench.store.rows.values())
+    assert len(bench.store.kept) == polled
+
+
+async def test_a_cancelled_poll_gives_its_lease_back_and_does_not_count(autojump_clock: MockClock) -> None:
+    async def hang(source: Source, state: PollState) -> Step:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    bench = Bench(hang, interval_seconds=300)
+    await live(bench, 10)
+    row = next(iter(bench.store.rows.values()))
+    assert (row["lease_token"], row["unfinished_claims"]) == (None, 0)
+
+
+async def test_a_removed_source_ends_its_life(autojump_clock: MockClock) -> None:
+    bench = Bench(always(fetched("a")), interval_seconds=300)
+    statuses = await bench.add("one")
+    with trio.fail_after(1000):
+        async with trio.open_nursery() as nursery:
+            Supervisor(bench.around, bench.metrics, 300).start(nursery, statuses)
+            await trio.sleep(10)
+            await bench.store.sync_sources([])
+    assert len(bench.kind.asked) == 1
+
+
+async def poll_once(bench: Bench, status: SourceStatus) -> None:
+    await SourceLife(status, bench.around).once(force=True)
+
+
+async def test_one_host_with_many_sources_is_spaced_and_delays_nobody_else(autojump_clock: MockClock) -> None:
+    async def step(source: Source, state: PollState) -> Step:
+        await trio.sleep(0.1)
+        return fetched("a")
+
+    bench = Bench(step, delay_seconds=1, interval_seconds=300, max_sources=3)
+    names = [*(f"busy{n}" for n in range(30)), *(f"other{n}" for n in range(10))]
+    statuses = await bench.add(*names, host=lambda name: "busy" if name.startswith("busy") else name)
+    async with trio.open_nursery() as nursery:
+        for status in statuses:
+            nursery.start_soon(poll_once, bench, status)
+    starts = [when for name, when in bench.kind.asked if name.startswith("busy")]
+    others = [when - bench.metrics.started for name, when in bench.kind.asked if name.startswith("other")]
+    assert (len(starts), len(others)) == (30, 10)
+    assert all(later - earlier >= 0.999 for earlier, later in pairwise(starts))
+    assert max(others) < 2
