@@ -1,0 +1,34 @@
+"""`python -m digestd` and the console entry `digestd`."""
+
+import os
+import signal
+
+# First of all, before any heavy import: until the daemon watches signals itself nothing is open, and a service manager
+# that changes its mind during the first half second gets a clean end. In the workers' processes (`__mp_main__`) the
+# daemon decides when to end.
+if __name__ != "__mp_main__":
+    for _number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(_number, lambda *_: os._exit(0))
+
+import sys
+
+
+def main() -> None:
+    """Run one command and exit with its status: see `digestd --help`."""
+    try:
+        from digestd.cli import run
+
+        run()
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "digestd":
+            raise
+        print(
+            f"digestd: the package {error.name!r} is missing; install digestd again with pip, "
+            "in the environment it runs in",
+            file=sys.stderr,
+        )
+        sys.exit(os.EX_CONFIG)
+
+
+if __name__ == "__main__":
+    main()

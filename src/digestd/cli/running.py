@@ -1,0 +1,114 @@
+"""The daemon and `--once`, from the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import trio
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from digestd import daemon, log
+from digestd.cli.loading import load_configuration, resolve_level
+from digestd.config import Configuration
+from digestd.daemon import Selection, Summary, Watcher
+from digestd.feed.text import strip_controls
+from digestd.ingest.poll import PollResult
+
+
+def serve(config_file: Path | None, log_level: str | None) -> None:
+    """Run the daemon until a signal ends it."""
+    config = load_configuration(config_file)
+    log.set_up(resolve_level(config, log_level), config.settings.worker.log_format)
+    trio.run(daemon.serve, config, os.environ)
+
+
+def once(
+    config_file: Path | None,
+    log_level: str | None,
+    names: tuple[str, ...],
+    everything: bool,
+    limit: int | None,
+) -> int:
+    """Run `--once`, print its summary and return the exit status."""
+    config = load_configuration(config_file)
+    known = {spec.name for spec in config.sources}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        print(f"digestd: no source is called {unknown[0]!r}; `digestd check` lists them", file=sys.stderr)
+        return 2
+    level = resolve_level(config, log_level)
+    summary = poll_once(config, level, Selection(names, everything, limit))
+    print(summary_text(summary))
+    return os.EX_TEMPFAIL if summary.every_source_failed else os.EX_OK
+
+
+def poll_once(config: Configuration, level: str, selection: Selection) -> Summary:
+    """Poll with a progress bar where stderr is a terminal, with log lines alone where it is not."""
+    style = config.settings.worker.log_format
+    if not sys.stderr.isatty():
+        log.set_up(level, style)
+        return trio.run(daemon.once, config, os.environ, selection, Watcher())
+    # The bar tells what INFO would tell; what went wrong still gets its line above it.
+    log.set_up("WARNING" if level == "INFO" else level, style)
+    with Bar() as bar:
+        return trio.run(daemon.once, config, os.environ, selection, bar)
+
+
+class Bar(Watcher):
+    """A progress bar on stderr; log lines written meanwhile appear above it."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("polling"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[news]} new, {task.fields[failed]} failed"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            redirect_stdout=False,
+        )
+        self._task: TaskID = self._progress.add_task("polling", total=None, news=0, failed=0)
+        self._news = self._failed = 0
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begins(self, sources: int) -> None:
+        """See :class:`digestd.daemon.Watcher`."""
+        self._progress.update(self._task, total=sources)
+
+    def polled(self, result: PollResult) -> None:
+        """See :class:`digestd.daemon.Watcher`."""
+        self._news += result.articles_new
+        self._failed += result.outcome == "failed"
+        self._progress.update(self._task, advance=1, news=self._news, failed=self._failed)
+
+
+def summary_text(summary: Summary) -> str:
+    """The summary of `--once`, one number to a line, with the reason of each failure."""
+    totals = summary.totals
+    lines = ["interrupted by a signal; what was polled is kept"] if summary.interrupted else []
+    lines += [
+        f"sources checked    {totals['sources_checked']} of {summary.sources}",
+        f"        fetched    {totals['sources_fetched']}",
+        f"        unchanged  {totals['sources_unchanged']}",
+        f"        failed     {len(summary.failures)}",
+        *(
+            f"          {strip_controls(name)}: {failure.cause}: {strip_controls(failure.message)}"
+            for name, failure in sorted(summary.failures.items())
+        ),
+        f"articles new       {totals['articles_new']}",
+        f"         updated   {totals['articles_updated']}",
+        f"seconds            {totals['duration_seconds']:.1f}",
+    ]
+    if not summary.sources:
+        lines.append("no source was due; --all polls every source now")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The samples of `digestd demo` and the loopback server that serves them."""

@@ -1,0 +1,1 @@
+"""Pure: what is worth telling, and how it reads."""

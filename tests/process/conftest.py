@@ -1,0 +1,3 @@
+"""Fixtures of the process tests."""
+
+from support.farm import farm as farm

@@ -1,0 +1,141 @@
+"""`--once` as an operator runs it: summary, exit status, growth, and errors in words."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from support.farm import Farm
+from support.process import run, write_settings
+
+
+def kept(folder: Path) -> list[tuple[str, str]]:
+    """Every article in the store: source name and guid."""
+    with sqlite3.connect(folder / "state" / "digestd.db") as connection:
+        rows = connection.execute(
+            "SELECT s.name, a.guid FROM articles a JOIN sources s ON s.id = a.source_id"
+        )
+        return sorted(rows.fetchall())
+
+
+def summary(text: str) -> dict[str, str]:
+    """The summary's lines as words and what stands behind them."""
+    pairs = (line.rsplit(None, 1) for line in text.splitlines() if ": " not in line)
+    return {pair[0].strip(): pair[1] for pair in pairs if len(pair) == 2}
+
+
+def test_again_and_again_after_they_grew_nothing_is_lost_and_nothing_doubled(
+    tmp_path: Path, farm: Farm
+) -> None:
+    for number in range(40):
+        farm.grow(f"feed{number}", 1 + number)
+    file = write_settings(tmp_path, farm.sources())
+    for grown in (820, 0, 40):
+        if grown == 40:
+            for number in range(40):
+                farm.grow(f"feed{number}")
+        done = run(["--once", "--all", "-c", str(file)], tmp_path)
+        assert (done.returncode, done.stderr) == (0, _only_info(done.stderr))
+        assert f"articles new       {grown}\n" in done.stdout
+        assert kept(tmp_path) == sorted(farm.guids())
+    assert all(count == 1 for count in farm.unmodified.values()), "the second round was answered by 304"
+    assert "unchanged  40" in run(["--once", "--all", "-c", str(file)], tmp_path).stdout
+
+
+def _only_info(text: str) -> str:
+    assert "Traceback" not in text
+    assert '"level": "error"' not in text
+    return text
+
+
+def test_the_summary_tells_what_failed_and_why(tmp_path: Path, farm: Farm) -> None:
+    farm.grow("good", 2)
+    farm.grow("broken")
+    sources = farm.sources() | {"nowhere": "http://127.0.0.1:9/feed", "absent": f"{farm.url}/absent"}
+    file = write_settings(tmp_path, sources)
+    done = run(["--once", "-c", str(file)], tmp_path)
+    assert done.returncode == 0
+    assert (
+        "sources checked    4 of 4\n        fetched    1\n        unchanged  0\n        failed     3\n"
+        in done.stdout
+    )
+    assert "nowhere: connect: " in done.stdout
+    assert "absent: http_status: the server answered 404" in done.stdout
+    assert "broken: http_status: the server answered 500" in done.stdout
+    assert "articles new       2\n" in done.stdout
+
+
+def test_only_what_is_due_is_polled_unless_named(tmp_path: Path, farm: Farm) -> None:
+    for name in ("a", "b", "c"):
+        farm.grow(name)
+    file = write_settings(tmp_path, farm.sources(), worker={"interval_seconds": 300})
+    assert "sources checked    2 of 2\n" in run(["--once", "--limit", "2", "-c", str(file)], tmp_path).stdout
+    assert "sources checked    1 of 1\n" in run(["--once", "-c", str(file)], tmp_path).stdout
+    none = run(["--once", "-c", str(file)], tmp_path)
+    assert none.returncode == 0
+    assert "no source was due; --all polls every source now\n" in none.stdout
+    assert "sources checked    1 of 1\n" in run(["--once", "--source", "b", "-c", str(file)], tmp_path).stdout
+    assert farm.requests == {"a": 1, "b": 2, "c": 1}
+    unknown = run(["--once", "--source", "d", "-c", str(file)], tmp_path)
+    assert unknown.returncode == 2
+    assert unknown.stderr == "digestd: no source is called 'd'; `digestd check` lists them\n"
+
+
+def test_when_every_source_failed_the_exit_status_is_75(tmp_path: Path, farm: Farm) -> None:
+    farm.grow("broken")
+    file = write_settings(tmp_path, farm.sources())
+    assert run(["--once", "-c", str(file)], tmp_path).returncode == 75
+
+
+def test_private_addresses_are_refused_unless_allowed(tmp_path: Path, farm: Farm) -> None:
+    farm.grow("a")
+    file = write_settings(tmp_path, farm.sources(), fetch={"allow_private_networks": False})
+    done = run(["--once", "-c", str(file)], tmp_path)
+    assert done.returncode == 75
+    assert "a: address: " in done.stdout
+    assert "fetch.allow_private_networks" in done.stdout
+    assert farm.requests == {}
+    allowed = run(["--once", "--all", "-c", str(file)], tmp_path, FETCH_ALLOW_PRIVATE_NETWORKS="true")
+    assert allowed.returncode == 0
+
+
+def test_wrong_settings_change_nothing_and_exit_with_78(tmp_path: Path) -> None:
+    file = tmp_path / "digestd.yaml"
+    file.write_text("worker: {max_sorces: 3}\nsources: [{name: a, url: example.com}]\n")
+    for arguments in (
+        ["-c", str(file)],
+        ["--once", "-c", str(file)],
+        ["check", "-c", str(file)],
+        ["-c", str(file), "check"],
+    ):
+        done = run(arguments, tmp_path)
+        assert done.returncode == 78
+        assert done.stderr == (
+            "digestd: the configuration is wrong:\n"
+            f"  {file}: worker.max_sorces: unknown key; did you mean max_sources?\n"
+            f"  {file}: sources[0] (a): url: must start with http:// or https://\n"
+        )
+    assert not (tmp_path / "state").exists()
+
+
+def test_no_database_at_start_exits_with_69(tmp_path: Path, farm: Farm) -> None:
+    farm.grow("a")
+    file = write_settings(tmp_path, farm.sources())
+    url = "postgresql://digestd:secret@127.0.0.1:9/digestd"
+    for arguments in (["-c", str(file)], ["--once", "-c", str(file)], ["check", "-c", str(file)]):
+        done = run(arguments, tmp_path, DATABASE_URL=url)
+        assert done.returncode == 69, done.stderr
+        message = done.stderr.splitlines()[-1]
+        assert message.startswith("digestd: the database postgresql")
+        assert "secret" not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
+    for arguments in (
+        ["--limit", "3"],
+        ["--once", "--limit", "0"],
+        ["nonsense"],
+        ["--once", "--all", "--source", "a"],
+    ):
+        assert run(arguments, tmp_path).returncode == 2
