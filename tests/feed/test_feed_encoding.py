@@ -45,6 +45,11 @@ def test_the_declaration_is_followed(name: str) -> None:
     assert decode(_declared(name).encode(codec), None) == _declared(name)
 
 
+def test_utf16_without_a_mark_is_told_by_its_first_bytes() -> None:
+    text = "<?xml version='1.0' encoding='utf-16'?><rss>ASCII</rss>"
+    assert decode(text.encode("utf-16-be"), "text/xml; charset=utf-8") == text
+
+
 def test_ebcdic_is_told_by_its_first_bytes() -> None:
     text = "<?xml version='1.0' encoding='cp500'?><rss>[Lücke]</rss>"
     assert decode(text.encode("cp500"), "text/xml") == text

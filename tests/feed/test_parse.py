@@ -141,7 +141,8 @@ def test_an_entry_without_anything_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "link", ["javascript:alert(1)", "data:text/html,x", "mailto:a@b.org", "http://", "http://[x"]
+    "link",
+    ["javascript:alert(1)", "data:text/html,x", "mailto:a@b.org", "ftp://e.org/", "http://", "http://[x"],
 )
 def test_only_links_to_the_web_are_links(link: str) -> None:
     assert only(rss(f"<item><title>T</title><link>{link}</link></item>")).link is None
@@ -218,7 +219,8 @@ def test_a_body_that_is_a_path_opens_no_file(tmp_path: Path) -> None:
         (b"", "an empty document came instead of a feed"),
         (b"\xef\xbb\xbf \n", "an empty document came instead of a feed"),
         (
-            b"<!DOCTYPE html><html><head><title>Just a\n moment &amp; \x1b[1m</title></head></html>",
+            b"<!DOCTYPE html><html><head><title>"
+            b"Just a\n moment &amp; \x1b\xc2\x9b[1m\xe2\x80\xae</title></head></html>",
             "an HTML page (title 'Just a moment & [1m') came instead of a feed",
         ),
         (b"<html><body>Hi</body></html>", "an HTML page came instead of a feed"),

@@ -15,8 +15,8 @@ MOST_ENTRIES = 50_000
 _LOOKED_AT = 65_536
 _LONGEST_TITLE = 80
 
-# Atomic, so that no document makes the search try every way to pair the ends of comments.
-_PROLOGUE = r"(?>\s+|<\?.*?\?>|<!--.*?-->)*+"
+# Possessive, so that no document makes the search try every way to pair the ends of comments.
+_PROLOGUE = r"(?:\s+|<\?.*?\?>|<!--.*?-->)*+"
 _DOCTYPE = r"(?:<!doctype[^>\[]*(?:\[.*?\]\s*)?>)?"
 _ROOT = re.compile(rf"{_PROLOGUE}{_DOCTYPE}{_PROLOGUE}<([a-z_][\w.:-]{{0,80}})", re.DOTALL | re.IGNORECASE)
 _HTML_DOCTYPE = re.compile(rf"{_PROLOGUE}<!doctype\s+html\b", re.DOTALL | re.IGNORECASE)
