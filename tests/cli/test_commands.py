@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from support.farm import open_farm
 from support.process import environment, run, write_settings
 
@@ -39,6 +41,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     assert done.stderr == "[]\n"
 
 
+@pytest.mark.slow
 def test_init_writes_both_files_and_never_overwrites(tmp_path: Path) -> None:
     done = run(["init", "new/conf"], tmp_path)
     assert done.returncode == 0
@@ -70,6 +73,7 @@ def test_check_prints_what_is_in_force_with_secrets_masked_and_changes_nothing(t
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.slow
 def test_check_names_what_the_database_is(tmp_path: Path, postgres_url: str) -> None:
     file = write_settings(tmp_path, {"a": "https://example.com/feed"})
     before = run(["check", "-c", str(file)], tmp_path, DATABASE_URL=postgres_url)
@@ -79,6 +83,7 @@ def test_check_names_what_the_database_is(tmp_path: Path, postgres_url: str) -> 
     assert "database: reachable, its schema is current\n" in after.stdout
 
 
+@pytest.mark.slow
 def test_sources_and_digest_show_what_was_polled(tmp_path: Path) -> None:
     with open_farm() as farm:
         farm.grow("good", 3)

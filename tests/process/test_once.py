@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from support.farm import Farm
 from support.process import run, write_settings
 
@@ -24,6 +26,7 @@ def summary(text: str) -> dict[str, str]:
     return {pair[0].strip(): pair[1] for pair in pairs if len(pair) == 2}
 
 
+@pytest.mark.slow
 def test_again_and_again_after_they_grew_nothing_is_lost_and_nothing_doubled(
     tmp_path: Path, farm: Farm
 ) -> None:
@@ -65,6 +68,7 @@ def test_the_summary_tells_what_failed_and_why(tmp_path: Path, farm: Farm) -> No
     assert "articles new       2\n" in done.stdout
 
 
+@pytest.mark.slow
 def test_only_what_is_due_is_polled_unless_named(tmp_path: Path, farm: Farm) -> None:
     for name in ("a", "b", "c"):
         farm.grow(name)
@@ -87,6 +91,7 @@ def test_when_every_source_failed_the_exit_status_is_75(tmp_path: Path, farm: Fa
     assert run(["--once", "-c", str(file)], tmp_path).returncode == 75
 
 
+@pytest.mark.slow
 def test_private_addresses_are_refused_unless_allowed(tmp_path: Path, farm: Farm) -> None:
     farm.grow("a")
     file = write_settings(tmp_path, farm.sources(), fetch={"allow_private_networks": False})
@@ -99,6 +104,7 @@ def test_private_addresses_are_refused_unless_allowed(tmp_path: Path, farm: Farm
     assert allowed.returncode == 0
 
 
+@pytest.mark.slow
 def test_wrong_settings_change_nothing_and_exit_with_78(tmp_path: Path) -> None:
     file = tmp_path / "digestd.yaml"
     file.write_text("worker: {max_sorces: 3}\nsources: [{name: a, url: example.com}]\n")
@@ -118,6 +124,7 @@ def test_wrong_settings_change_nothing_and_exit_with_78(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.slow
 def test_no_database_at_start_exits_with_69(tmp_path: Path, farm: Farm) -> None:
     farm.grow("a")
     file = write_settings(tmp_path, farm.sources())
@@ -139,3 +146,15 @@ def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
         ["--once", "--all", "--source", "a"],
     ):
         assert run(arguments, tmp_path).returncode == 2
+
+
+def test_a_missing_package_exits_with_78_and_names_it(tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "feedparser.py").write_text("raise ModuleNotFoundError('no feedparser', name='feedparser')")
+    file = write_settings(tmp_path, {"a": "https://example.com/feed"})
+    done = run(["-c", str(file)], tmp_path, PYTHONPATH=str(hidden))
+    assert done.returncode == 78
+    assert done.stderr == (
+        "digestd: the package 'feedparser' is missing; install digestd again with pip, in the environment it runs in\n"
+    )

@@ -13,6 +13,7 @@ from support.farm import Farm
 from support.process import Digestd, write_settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_ends_the_daemon_gracefully(
     tmp_path: Path, farm: Farm, number: signal.Signals
@@ -37,6 +38,7 @@ def test_the_first_signal_ends_the_daemon_gracefully(
         assert totals["worker.fetch.sources"] == totals["sources_checked"]
 
 
+@pytest.mark.slow
 def test_every_line_on_stderr_is_json_with_timestamp_level_and_event(tmp_path: Path, farm: Farm) -> None:
     farm.grow("a")
     file = write_settings(tmp_path, farm.sources(), worker={"log_level": "DEBUG"})
@@ -66,6 +68,7 @@ def _events(daemon: Digestd) -> set[str]:
     return {json.loads(line)["event"] for line in daemon.stderr.splitlines()}
 
 
+@pytest.mark.slow
 def test_what_is_in_flight_may_end_within_the_grace_period(tmp_path: Path, farm: Farm) -> None:
     farm.slow_seconds = 1.0
     farm.grow("slow", 5)
@@ -77,6 +80,7 @@ def test_what_is_in_flight_may_end_within_the_grace_period(tmp_path: Path, farm:
         assert daemon.events("worker.metrics")[-1]["articles_new"] == 5
 
 
+@pytest.mark.slow
 def test_what_does_not_end_within_it_is_cut_off(tmp_path: Path, farm: Farm) -> None:
     farm.grow("hang")
     file = write_settings(tmp_path, farm.sources(), worker={"shutdown_grace_seconds": 0.5})
@@ -90,6 +94,7 @@ def test_what_does_not_end_within_it_is_cut_off(tmp_path: Path, farm: Farm) -> N
         assert "Traceback" not in daemon.stderr
 
 
+@pytest.mark.slow
 def test_the_second_signal_cancels_at_once_and_ends_with_0(tmp_path: Path, farm: Farm) -> None:
     farm.grow("hang")
     file = write_settings(tmp_path, farm.sources(), worker={"shutdown_grace_seconds": 50})
@@ -127,6 +132,7 @@ def test_a_signal_at_any_moment_of_start_up_ends_with_0_and_without_a_traceback(
             )
 
 
+@pytest.mark.slow
 def test_no_process_is_left_behind_by_sigkill(tmp_path: Path, farm: Farm) -> None:
     farm.grow("a", 3)
     file = write_settings(tmp_path, farm.sources())

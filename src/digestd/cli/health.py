@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from digestd.config import WebSettings, environment, find_file
 from digestd.config.files import read_yaml
+from digestd.config.wording import problem_lines
 from digestd.errors import ConfigurationError
 from digestd.feed.text import strip_controls
 from digestd.web.address import Address
@@ -91,7 +92,7 @@ def _address(file: Path | None) -> Address:
     try:
         settings = WebSettings.model_validate({**(section if isinstance(section, dict) else {}), **given})
     except ValidationError as error:
-        raise ConfigurationError(["the section web of the settings is wrong; see digestd check"]) from error
+        raise ConfigurationError(list(problem_lines(error, "the settings", WebSettings, "web."))) from error
     if settings.enabled is False:
         raise NoAnswer("web.enabled is false: the daemon answers nobody")
     return Address.parse(settings.listen)

@@ -49,7 +49,8 @@ class Health:
         late = trio.current_time() - self._woke - TICK_SECONDS
         if late > LATE_SECONDS:
             return f"the tasks of the sources have not woken for {late:.0f} s"
-        held = self._around.slots.longest_held_seconds
+        # While the database is away its own timeouts come on top of the poll's.
+        held = 0.0 if self._around.store.away_since is not None else self._around.slots.longest_held_seconds
         if held > self._poll_timeout + SLOT_MARGIN_SECONDS:
             limit = f"{self._poll_timeout:g} s (worker.poll_timeout_seconds)"
             return f"a poll has held its slot for {held:.0f} s; none may last longer than {limit}"

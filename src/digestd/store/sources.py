@@ -20,6 +20,13 @@ from digestd.store.sourcelist import WITHOUT_LEASE, Kept, plan_sync
 _LOCKED = Wait(1.0, "leased")
 _SYNC_LOCK_KEY = int.from_bytes(b"digestd") + 1
 
+# The statements of every poll are built once: building one costs as much as running it.
+_LOCK = (
+    select(sources)
+    .where(sources.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(sources.c.id)
+    .with_for_update(skip_locked=True)
+)
 _WRITE_CLAIM = (
     update(sources)
     .where(sources.c.id == bindparam("row_id"))
@@ -54,8 +61,7 @@ def claim(
 ) -> list[Claim | Wait | Gone]:
     """See `Store.claim`; `owner` is who leases."""
     ids = {request.source_id for request in requests}
-    locking = select(sources).where(sources.c.id.in_(sorted(ids))).order_by(sources.c.id)
-    rows = {row.id: row for row in connection.execute(locking.with_for_update(skip_locked=True))}
+    rows = {row.id: row for row in connection.execute(_LOCK, {"ids": sorted(ids)})}
     skipped = _existing(connection, ids - rows.keys())
     standings = {source_id: _standing(row) for source_id, row in rows.items()}
     answers: list[Claim | Wait | Gone] = []

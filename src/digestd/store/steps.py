@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Executable, NestedTransaction, bindparam, select, update
@@ -41,6 +42,9 @@ def record(
     connection: Connection, records: Sequence[StepRecord], now: datetime
 ) -> list[Recorded | LeaseLost | Refused]:
     """See `Store.record`. Errors that mean an outage escape, and end the whole transaction."""
+    if len(records) == 1 and not records[0].entries:
+        # Most polls bring nothing: one statement is its own savepoint, and if it fails, so may the transaction.
+        return [_record_fenced(connection, records[0], now)]
     answers: dict[int, Recorded | LeaseLost | Refused] = {}
     # In the order of their ids, as every transaction that locks several rows takes them: no two wait in a
     # circle.
@@ -52,14 +56,29 @@ def record(
 def _record_one(connection: Connection, step: StepRecord, now: datetime) -> Recorded | LeaseLost | Refused:
     try:
         with _savepoint(connection):
-            if connection.execute(_fenced(step, now)).rowcount == 0:
-                return LeaseLost()
-            return _record_entries(connection, step, now) if step.entries else Recorded(0, 0)
+            return _record_fenced(connection, step, now)
     except StoreUnavailable:
         raise
     except Exception as error:  # noqa: BLE001
         # The border between steps: a bug in one is for its own task to raise, not for its neighbours.
         return Refused(error)
+
+
+def _record_fenced(connection: Connection, step: StepRecord, now: datetime) -> Recorded | LeaseLost:
+    changes = _changes(step, now)
+    parameters = {f"new_{name}": value for name, value in changes.items()}
+    held = {"row_id": step.source_id, "token": step.token, "moment": now}
+    if connection.execute(_fenced(frozenset(changes)), parameters | held).rowcount == 0:
+        return LeaseLost()
+    return _record_entries(connection, step, now) if step.entries else Recorded(0, 0)
+
+
+@cache
+def _fenced(columns: frozenset[str]) -> Executable:
+    """The statement that sets `columns` while the lease holds; built once for each of the few sets there are."""
+    held = (sources.c.lease_token == bindparam("token")) & (sources.c.lease_expires_at > bindparam("moment"))
+    values = {name: bindparam(f"new_{name}") for name in sorted(columns)}
+    return update(sources).where(sources.c.id == bindparam("row_id"), held).values(values)
 
 
 @contextmanager
@@ -94,7 +113,7 @@ def _roll_back(nested: NestedTransaction, database: str) -> None:
         raise StoreUnavailable(f"the database {database} cannot be used just now: {reason}") from error
 
 
-def _fenced(step: StepRecord, now: datetime) -> Executable:
+def _changes(step: StepRecord, now: datetime) -> dict[str, Any]:
     state = step.next_state
     changes: dict[str, Any] = {
         "etag": storable(state.etag),
@@ -115,8 +134,7 @@ def _fenced(step: StepRecord, now: datetime) -> Executable:
         changes["schedule_reason"] = storable(step.schedule_reason)
     else:
         changes["lease_expires_at"] = now + timedelta(seconds=step.lease_seconds)
-    held = (sources.c.lease_token == step.token) & (sources.c.lease_expires_at > now)
-    return update(sources).where(sources.c.id == step.source_id, held).values(changes)
+    return changes
 
 
 def _record_entries(connection: Connection, step: StepRecord, now: datetime) -> Recorded:

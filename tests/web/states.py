@@ -1,0 +1,44 @@
+"""States of a daemon for the tests of the web room."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from digestd.metrics import Metrics
+from digestd.web.state import DaemonState
+
+MOMENT = datetime(2026, 11, 23, 18, 30, 15, 250_000, tzinfo=UTC)
+
+
+def metrics_of_an_hour() -> Metrics:
+    """Six polls, two of which failed, one source that is failing."""
+    metrics = Metrics(100.0)
+    for seconds in (0.05, 0.1, 0.7):
+        metrics.poll_ended("fetched", seconds)
+    metrics.poll_ended("unchanged", 0.15)
+    metrics.poll_ended("failed", 61.0, "timeout")
+    metrics.poll_ended("failed", 3.0, "dns")
+    metrics.sources_deferred = 2
+    metrics.articles_new, metrics.articles_updated, metrics.entries_set_aside = 40, 3, 1
+    metrics.restarts, metrics.store_outages = 4, 5
+    metrics.failing["Fenwick CERT"] = "dns: no address for cert.fenwick.example"
+    metrics.last_fetch = MOMENT
+    return metrics
+
+
+def state(**changes: Any) -> DaemonState:
+    """A daemon that is well after an hour, but for `changes`."""
+    well = DaemonState(
+        uptime_seconds=3600.5,
+        stalled=None,
+        stopping=False,
+        enabled=4,
+        running=3,
+        slots_in_use=1,
+        slots=10,
+        store_away_since=None,
+        metrics=metrics_of_an_hour(),
+    )
+    return replace(well, **changes)
