@@ -40,7 +40,7 @@ Examples:
 
 \b
 Exit status: 0 done, or stopped by a signal; 1 a bug; 2 wrong usage;
-69 no database at start; 75 --once and every due source failed;
+69 no database, or no web.listen, at start; 75 --once and every due source failed;
 78 the configuration is wrong or a package is missing.
 """
 

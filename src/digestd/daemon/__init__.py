@@ -2,9 +2,9 @@
 
 ::
 
-    services nursery   signals, metrics ticker
+    services nursery   signals, metrics ticker, web server
     └ store > HTTP > parser
-      └ sources nursery   one task per source, the watchdog's ticker
+      └ sources nursery   one task per source, the tickers of progress and watchdog
 """
 
 from digestd.daemon.once import Selection, Summary, Watcher, once

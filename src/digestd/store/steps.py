@@ -77,7 +77,7 @@ def _record_fenced(connection: Connection, step: StepRecord, now: datetime) -> R
 def _fenced(columns: frozenset[str]) -> Executable:
     """The statement that sets `columns` while the lease holds; built once for each of the few sets there are."""
     held = (sources.c.lease_token == bindparam("token")) & (sources.c.lease_expires_at > bindparam("moment"))
-    values = {name: bindparam(f"new_{name}") for name in sorted(columns)}
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in sorted(columns)}
     return update(sources).where(sources.c.id == bindparam("row_id"), held).values(values)
 
 
