@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -158,3 +159,18 @@ def _session_members(session: int) -> list[int]:
         if int(fields[3]) == session and fields[0] != "Z":
             members.append(int(stat.parent.name))
     return members
+
+
+@pytest.mark.slow
+def test_a_signal_while_the_database_is_waited_for_ends_with_0(tmp_path: Path, farm: Farm) -> None:
+    farm.grow("a")
+    file = write_settings(tmp_path, farm.sources())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://digestd@127.0.0.1:{silent.getsockname()[1]}/digestd"
+        with Digestd(["-c", str(file)], tmp_path, {"DATABASE_URL": url}) as daemon:
+            silent.settimeout(20)
+            connection, _ = silent.accept()
+            with connection:
+                daemon.send(signal.SIGTERM)
+                assert daemon.end(15) == 0
+            assert "Traceback" not in daemon.stderr

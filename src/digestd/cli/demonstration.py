@@ -23,16 +23,17 @@ from digestd.store.owner import current_owner
 from digestd.store.sql import open_store
 
 ARTICLES_PER_SOURCE = 3
+WELCOME = """\
+digestd demo: six sample sources on a loopback server, one of them broken, one malformed
+(the links lead to that server, which ends with the demo)
+"""
 
 
 def demo(log_level: str | None) -> int:
     """Run the demonstration and return the exit status: 0 when articles were ingested."""
     log.set_up(quiet_level(log_level or "ERROR"), "auto")
     database = Path(tempfile.mkdtemp(prefix="digestd-demo-")) / "digestd.db"
-    print(
-        "digestd demo: six sample sources on a loopback server, one of them broken, one malformed\n",
-        flush=True,
-    )
+    print(WELCOME, flush=True)
     summary, articles = trio.run(_ingest, database)
     print_digest(articles, ARTICLES_PER_SOURCE)
     print(f"\n{summary_text(summary)}")

@@ -10,7 +10,7 @@ import trio
 
 from digestd.config import Configuration
 from digestd.daemon.ending import Ending, expected_alone
-from digestd.daemon.pipeline import Pipeline, open_pipeline
+from digestd.daemon.pipeline import Pipeline, open_pipeline, tell_started, tell_stopped
 from digestd.ingest.poll import PollResult
 from digestd.ingest.source import SourceLife
 from digestd.log import get_logger
@@ -78,9 +78,11 @@ async def _once(
             async with open_pipeline(config, environ, ending, metrics) as pipeline:
                 if pipeline is not None:
                     chosen = choose(pipeline.statuses, selection)
+                    tell_started(config, environ, len(chosen))
                     watcher.begins(len(chosen))
                     await _poll_each(chosen, selection, pipeline, ending, watcher, failures)
         services.cancel_scope.cancel()
+    tell_stopped(metrics, trio.current_time())
     totals = metrics.summary(trio.current_time())
     return Summary(len(chosen), totals, failures, interrupted=ending.shutdown.begun.is_set())
 

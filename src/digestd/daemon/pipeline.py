@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from digestd import kinds
+from digestd import __version__, kinds
 from digestd.config import Configuration, database_url
 from digestd.daemon.ending import Ending
+from digestd.errors import StoreUnavailable
 from digestd.feed.outage import OutageDetector
 from digestd.ingest.http import open_http
 from digestd.ingest.politeness import Hosts
@@ -20,7 +21,7 @@ from digestd.ingest.storing import StoreAccess
 from digestd.ingest.workers import open_parser
 from digestd.log import get_logger
 from digestd.metrics import Metrics
-from digestd.model import SourceStatus
+from digestd.model import SourceStatus, mask_url
 from digestd.store import Store, SyncReport
 from digestd.store.owner import current_owner
 from digestd.store.sql import open_store
@@ -53,7 +54,13 @@ async def open_pipeline(
         pool_size=database.pool_size,
         connect_timeout_seconds=database.connect_timeout_seconds,
     )
-    async with store_context as store:
+    async with AsyncExitStack() as opened:
+        try:
+            store = await opened.enter_async_context(store_context)
+        except StoreUnavailable:
+            # Who was told to stop while it waited for a database has nothing to complain about.
+            if not ending.shutdown.begun.is_set():
+                raise
         if ending.shutdown.begun.is_set():
             yield None
             return
@@ -76,6 +83,27 @@ async def open_pipeline(
             slots = Slots(settings.worker.max_sources)
             around = Surroundings(poller, access, hosts, slots, ending.shutdown, chance)
             yield Pipeline(around, statuses)
+
+
+def tell_started(config: Configuration, environ: Mapping[str, str], sources: int) -> None:
+    """Log what runs, and by which settings."""
+    worker = config.settings.worker
+    get_logger().info(
+        "worker.started",
+        version=__version__,
+        configuration=str(config.file) if config.file else None,
+        database=mask_url(database_url(config.settings.database, environ)),
+        sources=sources,
+        interval_seconds=worker.interval_seconds,
+        jitter_seconds=worker.jitter_seconds,
+        max_sources=worker.max_sources,
+    )
+
+
+def tell_stopped(metrics: Metrics, now: float) -> None:
+    """Log the totals and the end."""
+    get_logger().info("worker.metrics", **metrics.event(now))
+    get_logger().info("worker.stopped", uptime_seconds=round(now - metrics.started, 3))
 
 
 def _pollable(statuses: list[SourceStatus]) -> list[SourceStatus]:

@@ -8,15 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import trio
 
-from digestd import __version__
-from digestd.config import Configuration, WebSettings, database_url
+from digestd.config import Configuration, WebSettings
 from digestd.daemon.ending import Ending, expected_alone
 from digestd.daemon.health import Health
-from digestd.daemon.pipeline import Pipeline, open_pipeline
+from digestd.daemon.pipeline import Pipeline, open_pipeline, tell_started, tell_stopped
 from digestd.ingest.supervisor import Supervisor
 from digestd.log import get_logger
 from digestd.metrics import Metrics
-from digestd.model import mask_url
 from digestd.systemd import Notifier, watchdog_interval
 from digestd.web.address import Address
 
@@ -53,11 +51,10 @@ async def _serve(config: Configuration, environ: Mapping[str, str]) -> None:
                         await services.start(
                             serve_web, Address.parse(config.settings.web.listen), health.state
                         )
-                    services.start_soon(_tick, metrics, name="metrics ticker")
+                    services.start_soon(_tick, metrics, supervisor, notifier, name="metrics ticker")
                     await _run_sources(config, pipeline, ending, supervisor, health, notifier, environ)
         services.cancel_scope.cancel()
-    get_logger().info("worker.metrics", **metrics.event(trio.current_time()))
-    get_logger().info("worker.stopped", uptime_seconds=round(trio.current_time() - metrics.started, 3))
+    tell_stopped(metrics, trio.current_time())
 
 
 def _load_web(settings: WebSettings) -> Callable[..., Awaitable[None]] | None:
@@ -88,7 +85,7 @@ async def _run_sources(
         sources.start_soon(health.tick, name="progress ticker")
         sources.start_soon(_watchdog, notifier, environ, ending, name="watchdog")
         notifier.ready(f"polling {len(statuses)} sources")
-        _tell_started(config, environ, pipeline, len(statuses))
+        tell_started(config, environ, len(statuses))
         await _settle()
         await ending.shutdown.begun.wait()
         notifier.stopping()
@@ -117,23 +114,11 @@ async def _watchdog(notifier: Notifier, environ: Mapping[str, str], ending: Endi
             await trio.sleep(interval)
 
 
-async def _tick(metrics: Metrics) -> None:
+async def _tick(metrics: Metrics, supervisor: Supervisor, notifier: Notifier) -> None:
     while True:
         await trio.sleep(METRICS_SECONDS)
         get_logger().info("worker.metrics", **metrics.event(trio.current_time()))
-
-
-def _tell_started(
-    config: Configuration, environ: Mapping[str, str], pipeline: Pipeline, sources: int
-) -> None:
-    worker = config.settings.worker
-    get_logger().info(
-        "worker.started",
-        version=__version__,
-        configuration=str(config.file) if config.file else None,
-        database=mask_url(database_url(config.settings.database, environ)),
-        sources=sources,
-        interval_seconds=worker.interval_seconds,
-        jitter_seconds=worker.jitter_seconds,
-        max_sources=worker.max_sources,
-    )
+        failing = len(metrics.failing)
+        notifier.status(
+            f"{supervisor.running} sources, {failing} failing, {metrics.articles_new} new articles"
+        )
