@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,15 +75,33 @@ async def test_a_document_that_takes_too_long_is_stopped(monkeypatch: pytest.Mon
             assert worker not in children()
 
 
-@pytest.mark.slow
-async def test_memory_and_time_of_a_parser_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    item = b"<item><title>" + b"&lt;b&gt;" * 200 + b"</title></item>"
-    huge = b"<rss version='2.0'><channel>" + item * 30_000 + b"</channel></rss>"
-    with trio.fail_after(60):
-        async with open_parser(1) as parse:
-            with pytest.raises(ParserFailed):
-                await parse(huge, "https://example.com/feed", None)
-            assert len((await parse(FEED, "https://example.com/feed", None)).entries) == 1
+def confined(code: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a process that is confined as a parser is."""
+    script = f"from digestd.ingest import parsing\nparsing.confine()\n{code}"
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_a_parser_s_memory_is_bounded() -> None:
+    done = confined(
+        "parsing.parse_feed = lambda *_: bytearray(600 * 2**20)\n"
+        "try: parsing.parse_document(b'', '', None)\n"
+        "except parsing.ParserFailed as failure: print(failure)"
+    )
+    assert done.stdout == "reading it needs more than 512 MiB of memory\n"
+
+
+def test_a_parser_whose_daemon_is_gone_ends_by_itself() -> None:
+    done = confined(
+        "parsing.CPU_SECONDS = 0\n"
+        "def spin(*_):\n"
+        "    while True: pass\n"
+        "parsing.parse_feed = spin\n"
+        "parsing.parse_document(b'', '', None)"
+    )
+    assert done.returncode == -signal.SIGXCPU
+    assert done.stderr == ""
 
 
 def test_running_out_of_memory_or_stack_is_the_document_s_failure(monkeypatch: pytest.MonkeyPatch) -> None:
