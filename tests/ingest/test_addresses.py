@@ -129,9 +129,11 @@ def test_no_ipv6_form_leads_where_the_address_itself_does_not(address: IPv4Addre
 
 @given(st.ip_addresses())
 def test_what_python_calls_inward_is_refused_too(address: IPv4Address | IPv6Address) -> None:
+    # Later Pythons call all of 6to4 private; what counts is the address inside.
+    outer, address = address, getattr(address, "sixtofour", None) or address
     inward = address.is_private or address.is_loopback or address.is_link_local or address.is_multicast
     if inward or address.is_unspecified:
-        assert refusal(address) is not None
+        assert refusal(outer) is not None
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         permitted = [address for address, reason in judged if reason is None]
         if not permitted:
             address, reason = judged[0]
-            subject = f"{address} is" if address == host else f"{host} leads to {address},"
+            subject = f"{host} is" if _is_address(host, address) else f"{host} leads to {address},"
             raise AddressRefused(
                 f"{subject} {reason}; if it is wanted, set fetch.allow_private_networks to true"
             )
@@ -235,6 +235,15 @@ def _resolution_failure(host: str, error: socket.gaierror) -> str:
     if error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)):
         return f"no such host: {host}"
     return f"{host} cannot be looked up: {_reason(error)}"
+
+
+def _is_address(host: str, address: str) -> bool:
+    """Whether `host` is another spelling of `address`, not a name that leads there."""
+    try:
+        # By number: versions of Python write mapped addresses differently.
+        return int(ip_address(host)) == int(ip_address(address))
+    except ValueError:
+        return False
 
 
 def _reason(error: OSError) -> str:
