@@ -148,13 +148,28 @@ async def test_the_system_resolver_gives_each_address_once() -> None:
     assert await thread_resolver()("127.0.0.1", 80) == ["127.0.0.1"]
 
 
-async def test_names_that_hang_do_not_outlast_the_deadline() -> None:
+async def test_names_that_hang_are_not_found() -> None:
     async def hanging(host: str, port: int) -> Sequence[str]:
         await trio.sleep_forever()
         raise AssertionError
 
-    error = await failure("http://feeds.example.org/", Limits(timeout_seconds=0.1), hanging)
-    assert str(error) == "no complete answer within 0.1 s (fetch.timeout_seconds)"
+    error = await failure("http://feeds.example.org/", Limits(timeout_seconds=0.25), hanging)
+    assert (error.cause, str(error)) == ("dns", "feeds.example.org was not looked up within 0.1 s")
+
+
+async def test_addresses_that_swallow_everything_are_a_failure_to_connect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def swallowed(address: str, port: int) -> trio.SocketStream:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    monkeypatch.setattr(connect, "_connect_one", swallowed)
+    error = await failure("http://127.0.0.1/", Limits(timeout_seconds=0.25))
+    assert (error.cause, str(error)) == (
+        "connect",
+        "no connection to 127.0.0.1, port 80: no answer within 0.1 s",
+    )
 
 
 async def test_a_refused_connection_says_so() -> None:

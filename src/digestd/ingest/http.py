@@ -39,6 +39,7 @@ _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 # A redirect's body is read so that its connection can be used for the next hop, but not for longer than this.
 _REDIRECT_BODY_BYTES = 64 * 1024
 _QUOTED_CHARACTERS = 200
+_CONNECT_SECONDS = 10.0
 
 
 class FetchLimits(Protocol):
@@ -79,6 +80,8 @@ async def open_http(
         allow_private=limits.allow_private_networks,
         proxy=limits.proxy,
         ssl_context=ssl_context or ssl.create_default_context(),
+        # Two of them fit into the total: a network that swallows everything shows as that, not as slow servers.
+        connect_seconds=min(_CONNECT_SECONDS, limits.timeout_seconds / 2.5),
         resolve=resolve,
     )
     headers = {"User-Agent": limits.user_agent, "Accept": "*/*", "Accept-Encoding": ACCEPT_ENCODING}

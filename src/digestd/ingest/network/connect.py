@@ -49,11 +49,15 @@ def _addresses(host: str, port: int) -> Sequence[str]:
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
     """The network under the HTTP client.
 
-    With `allow_private`, every address is connected to. `resolve` replaces the system's resolver.
+    With `allow_private`, every address is connected to. Looking a name up, and then connecting, may take
+    `connect_seconds` each. `resolve` replaces the system's resolver.
     """
 
-    def __init__(self, *, allow_private: bool, resolve: Resolver | None = None) -> None:
+    def __init__(
+        self, *, allow_private: bool, connect_seconds: float, resolve: Resolver | None = None
+    ) -> None:
         self._allow_private = allow_private
+        self._seconds = connect_seconds
         self._resolve = resolve or thread_resolver()
 
     async def connect_tcp(
@@ -72,9 +76,13 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         """
         candidates = self._permitted(host, await self._candidates(host, port))
         failures: list[OSError] = []
-        stream = await _connect_first(_interleaved(candidates), port, failures)
+        stream = None
+        with trio.move_on_after(self._seconds) as patience:
+            stream = await _connect_first(_interleaved(candidates), port, failures)
         if stream is None:
             reasons = ", ".join(dict.fromkeys(_reason(error) for error in failures))
+            if patience.cancelled_caught:
+                reasons = f"no answer within {self._seconds:g} s"
             raise ConnectFailed(f"no connection to {host}, port {port}: {reasons}")
         return TrioStream(stream)
 
@@ -84,7 +92,10 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         except ValueError:
             pass
         try:
-            return await self._resolve(host, port)
+            with trio.fail_after(self._seconds):
+                return await self._resolve(host, port)
+        except trio.TooSlowError:
+            raise NameNotFound(f"{host} was not looked up within {self._seconds:g} s") from None
         except socket.gaierror as error:
             raise NameNotFound(_resolution_failure(host, error)) from error
         except UnicodeError as error:

@@ -95,14 +95,18 @@ def open_transport(
     allow_private: bool,
     proxy: str | None,
     ssl_context: ssl.SSLContext,
+    connect_seconds: float,
     resolve: Resolver | None = None,
 ) -> PoolTransport:
-    """Make the transport. `proxy` is an http, https, socks5 or socks5h URL, or None.
+    """Make the transport. `proxy` is an http, https, socks5 or socks5h URL, or None; `connect_seconds` is what
+    looking a name up may take, and then connecting.
 
     The pool has no upper bound, so that nobody waits for it: the daemon's own slots are the bound.
     Raises :class:`~digestd.errors.ConfigurationError` when `proxy` cannot be used.
     """
-    backend = GuardedBackend(allow_private=allow_private or proxy is not None, resolve=resolve)
+    backend = GuardedBackend(
+        allow_private=allow_private or proxy is not None, connect_seconds=connect_seconds, resolve=resolve
+    )
     options: dict[str, Any] = {
         "ssl_context": ssl_context,
         "max_connections": None,
