@@ -69,4 +69,6 @@ def _shown(section: str, key: str, value: Any, url: str) -> str:
         return mask_url(value)
     if (section, key) == ("web", "enabled") and value is None:
         return "true in the daemon, false with --once"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return str(value).lower() if isinstance(value, bool) else str(value)
