@@ -38,7 +38,7 @@ def test_each_message_is_one_datagram(manager: tuple[socket.socket, str]) -> Non
         b"READY=1\nSTATUS=watching 3 sources",
         b"STATUS=polling 2 of 3 sources",
         b"WATCHDOG=1",
-        b"STOPPING=1",
+        b"STOPPING=1\nSTATUS=stopping",
     ]
 
 

@@ -44,8 +44,8 @@ class Notifier:
         self._send(_status_line(text))
 
     def stopping(self) -> None:
-        """Say that shutdown has begun (`STOPPING=1`)."""
-        self._send(b"STOPPING=1")
+        """Say that shutdown has begun (`STOPPING=1`, with that as the status)."""
+        self._send(b"STOPPING=1\nSTATUS=stopping")
 
     def watchdog(self) -> None:
         """Say that the daemon is alive (`WATCHDOG=1`); due every :func:`watchdog_interval` seconds."""

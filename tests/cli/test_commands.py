@@ -144,3 +144,14 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
         ["bash", "-c", command], capture_output=True, text=True, env=environment(tmp_path, {}), check=False
     )
     assert (done.stdout, done.stderr) == (f"settings: {file}\n", "")
+
+
+def test_looking_makes_no_database(tmp_path: Path) -> None:
+    file = write_settings(tmp_path, {"a": "https://example.com/feed"})
+    done = run(["sources", "-c", str(file)], tmp_path)
+    assert done.returncode == 69
+    assert done.stderr == (
+        f"digestd: there is no database {tmp_path}/state/digestd.db yet: nothing was polled into it; "
+        "if the daemon keeps its own elsewhere, set STATE_DIRECTORY or database.url as it has them\n"
+    )
+    assert not (tmp_path / "state").exists()

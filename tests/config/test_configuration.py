@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -210,3 +212,20 @@ def test_the_database_is_sqlite_in_the_state_directory_unless_told_otherwise() -
     )
     assert config.database_url(unset, {}).endswith("/digestd/digestd.db")
     assert config.database_url(config.DatabaseSettings(url="postgresql:///x"), {}) == "postgresql:///x"
+
+
+def test_a_file_that_must_not_be_seen_is_no_reason_to_run_on_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hidden(type(Path())):  # type: ignore[misc]
+        def stat(self, **_: object) -> os.stat_result:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        def read_text(self, *_: object, **__: object) -> str:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    hidden = Hidden(tmp_path / "digestd.yaml")
+    monkeypatch.setattr(config, "DEFAULT_FILES", (hidden,))
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(None, {}, KINDS)
+    assert caught.value.problems == (f"{hidden}: cannot be read: Permission denied",)

@@ -115,6 +115,7 @@ def _store(config: Configuration) -> AbstractAsyncContextManager[Store]:
         database_url(database, os.environ),
         owner=current_owner(),
         pool_size=1,
+        create_file=False,
         connect_timeout_seconds=database.connect_timeout_seconds,
     )
 

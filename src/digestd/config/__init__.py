@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,17 @@ def find_file(option: Path | None, environ: Mapping[str, str]) -> Path | None:
         return option
     if environ.get("DIGESTD_CONFIG"):
         return Path(environ["DIGESTD_CONFIG"])
-    return next((path for path in DEFAULT_FILES if path.is_file()), None)
+    return next((path for path in DEFAULT_FILES if _is_there(path)), None)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        # Something is there that we must not see: reading it says so, instead of running on the defaults.
+        return True
+    except OSError:
+        return False
 
 
 def load(option: Path | None, environ: Mapping[str, str], kinds: Collection[str]) -> Configuration:

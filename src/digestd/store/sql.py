@@ -40,10 +40,11 @@ _Result = TypeVar("_Result")
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, owner: str, pool_size: int, connect_timeout_seconds: float
+    url: str, *, owner: str, pool_size: int, connect_timeout_seconds: float, create_file: bool = True
 ) -> AsyncGenerator[Store]:
     """Open the database at `url` (`database.url`), bring its schema up to date, and give the store over it.
 
+    Without `create_file`, an SQLite file that is not there is an error: commands that only look make none.
     `owner` names this process (:func:`digestd.store.owner.current_owner`): leases of owners that have died on
     this machine are freed. `pool_size` is how many transactions PostgreSQL is given at one time; SQLite takes
     one.
@@ -55,6 +56,11 @@ async def open_store(
     Cancellation: opening runs in a thread and is finished first, bounded by the connect and lock time-outs.
     """
     database = database_url(url)
+    if not create_file and database.get_backend_name() == "sqlite" and not file_of(database).exists():
+        raise StoreUnavailable(
+            f"there is no database {file_of(database)} yet: nothing was polled into it; "
+            "if the daemon keeps its own elsewhere, set STATE_DIRECTORY or database.url as it has them"
+        )
     threads = 1 if database.get_backend_name() == "sqlite" else pool_size
     limiter = trio.CapacityLimiter(threads)
     engine = create(database, pool_size=pool_size, connect_timeout_seconds=connect_timeout_seconds)
