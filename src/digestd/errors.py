@@ -23,7 +23,8 @@
         │   └── HTTPStatus          an answer other than 2xx and 304                   cause "http_status"
         └── DocumentError       something came, and it cannot be read
             ├── NotAFeed            it is no feed                                      cause "not_a_feed"
-            └── ParserFailed        the parser died, hung or refused it                cause "parser"
+            ├── ParserFailed        the parser died, hung or refused it                cause "parser"
+            └── ParserBusy          no parser became free for it                       cause "busy"
 
 Messages are written for the operator: what happened, then what to do where that is known. They never carry
 user info or query values of a URL (see :func:`digestd.model.mask_url`).
@@ -169,3 +170,9 @@ class ParserFailed(DocumentError):
     """The parser raised, ran out of time or memory, or died on this document."""
 
     cause = "parser"
+
+
+class ParserBusy(DocumentError):
+    """No parser became free in time to read the document: put off for `retry_after` seconds, not failed."""
+
+    cause = "busy"

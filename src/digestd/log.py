@@ -24,12 +24,13 @@ class _Stderr:
     """stderr as it is at each write (a progress bar may stand in for it); losing it must not stop the daemon."""
 
     def write(self, text: str) -> int:
-        with contextlib.suppress(OSError, ValueError):
+        # None where the process was started with stderr closed.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             return sys.stderr.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stderr.flush()
 
 
@@ -52,7 +53,7 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> None:
     `level` is a name such as INFO; `style` is `json`, `console`, or `auto` (console on a terminal). Standard library
     logging goes the same way, from WARNING up, so that every line on stderr is ours.
     """
-    terminal = (stream or sys.stderr).isatty()
+    terminal = (stream or sys.stderr) is not None and (stream or sys.stderr).isatty()
     console = style == "console" or (style == "auto" and terminal)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -128,13 +128,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a source served in one answer, read: its own title and language, its format, and its entries in order."""
+    """What a source served in one answer, read: its own title and language, its format, and its entries in order.
+
+    `whole` is False where the document ended before its end came (a script that died, a connection closed early):
+    there may be more entries than these, so nothing may be remembered that says the document was seen.
+    """
 
     url: str
     format: str
     title: str | None = None
     language: str | None = None
     entries: tuple[Entry, ...] = ()
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

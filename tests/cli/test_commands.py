@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from digestd.cli import setup
+from digestd.errors import ConfigurationError
 from support.farm import open_farm
 from support.process import environment, run, write_settings
 
@@ -54,6 +56,13 @@ def test_init_writes_both_files_and_never_overwrites(tmp_path: Path) -> None:
     checked = run(["check", "-c", "new/conf/digestd.yaml"], tmp_path)
     assert checked.returncode == 0, checked.stderr
     assert "  interval_seconds: 300" in checked.stdout
+
+
+def test_init_says_in_words_that_a_folder_cannot_be_looked_into(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 300)
+    with pytest.raises(ConfigurationError) as refused:
+        setup.init(folder)
+    assert refused.value.problems == (f"{folder}: cannot be written: File name too long",)
 
 
 def test_check_prints_what_is_in_force_with_secrets_masked_and_changes_nothing(tmp_path: Path) -> None:

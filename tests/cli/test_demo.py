@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from digestd.cli import demonstration
+from digestd.errors import StoreUnavailable
 from support.process import environment, run
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +49,12 @@ def test_the_demo_shows_a_digest_within_ten_seconds(tmp_path: Path) -> None:
     check_output(done)
     assert len(re.findall("^polled ", done.stderr, re.M)) == 6, "progress is shown"
     assert list(empty.iterdir()) == []
+
+
+async def test_a_failure_that_is_expected_comes_out_of_the_demo_as_itself(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreUnavailable, match="cannot be made"):
+        await demonstration._ingest(tmp_path / "file" / "digestd.db")
 
 
 @pytest.mark.slow

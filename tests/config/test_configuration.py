@@ -60,7 +60,7 @@ web: {listen: "8080"}
         " (YAML reads yes, no, on and off as true and false: quote it if it is a word)",
         "worker.intervall_seconds: unknown key; did you mean interval_seconds?",
         "databse: unknown section; known sections: worker, database, fetch, extract, web, sources, sources_files",
-        "fetch: must be a mapping of keys, not 3",
+        "fetch: must be a mapping of keys, not a number",
         "web.listen: must be an address and a port, as in 127.0.0.1:8080 or [::1]:8080",
     ]
 
@@ -88,7 +88,7 @@ sources_files: [missing.yaml]
         "sources[5] (twice): name: used before at sources[4]; every source needs a name of its own",
         "sources[6]: name: missing; every source needs one",
         "sources[7] (slip): intervall_seconds: unknown key; did you mean interval_seconds?",
-        "sources[8]: must be a mapping with name and url, not 'just text'",
+        "sources[8]: must be a mapping with name and url, not text",
         "missing.yaml: there is no such file (`digestd init` writes a commented one)",
     ]
 
@@ -111,6 +111,78 @@ sources_files: [missing.yaml]
 )  # fmt: skip
 def test_a_mistake_names_key_and_remedy(written: Path, text: str, problem: str) -> None:
     assert problems(written, text) == [problem]
+
+
+SECRET_URL = "https://user:hunter2@example.com/feed?token=hunter2"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("database: postgresql://user:hunter2@db/x", "database: must be a mapping of keys, not text"),
+        ("database: [postgresql://user:hunter2@db/x]", "database: must be a mapping of keys, not a list"),
+        (f"sources: ['{SECRET_URL}']", "sources[0]: must be a mapping with name and url, not text"),
+        (
+            f"worker: {{jitter_seconds: '{SECRET_URL}'}}",
+            "worker.jitter_seconds: should be a valid number, not text",
+        ),
+        (
+            "sources: [{name: a, url: 'http://a.example/', options: hunter2}]",
+            "sources[0] (a): options: must be a mapping of keys, not text",
+        ),
+        (
+            f"sources: [{{name: '{SECRET_URL}', url: 'http://a.example/', kind: feeed}}]",
+            "sources[0] (***): kind: unknown kind 'feeed'; did you mean 'feed'?",
+        ),
+        (
+            f"sources: [{{name: a, url: 'http://a.example/', kind: '{SECRET_URL}'}}]",
+            "sources[0] (a): kind: unknown kind '***'; known kinds: feed, page",
+        ),
+        (
+            "database: {url:postgresql://user:hunter2@db/x}",
+            "database.***: unknown key; known keys: url, pool_size, connect_timeout_seconds",
+        ),
+        (
+            f"'{SECRET_URL}': 1",
+            "***: unknown section; known sections: worker, database, fetch, extract, web, sources, sources_files",
+        ),
+        (
+            f"sources_files: ['{SECRET_URL}']",
+            "sources_files: https://***@example.com/feed?token=***: must be a file, not a URL",
+        ),
+    ],
+)
+def test_no_mistake_shows_a_secret(written: Path, text: str, problem: str) -> None:
+    assert problems(written, text) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (
+            "SOURCES_FILES",
+            "sources_files: https://***@example.com/feed?token=***: must be a file, not a URL",
+        ),
+        (
+            "DATABASE_URL_FILE",
+            "environment: DATABASE_URL_FILE: cannot read https://***@example.com/feed?token=***: "
+            "No such file or directory",
+        ),
+        (
+            "WORKER_MAX_SOURCES",
+            "environment: WORKER_MAX_SOURCES: should be a valid integer, unable to parse string as an integer,"
+            " not text",
+        ),
+    ],
+)
+def test_no_mistake_in_a_variable_shows_a_secret(written: Path, name: str, problem: str) -> None:
+    assert problems(written, "", **{name: SECRET_URL}) == [problem]
+
+
+def test_there_are_no_more_sources_than_one_statement_of_sqlite_takes(written: Path) -> None:
+    assert problems(written, "worker: {max_sources: 10001}") == [
+        "worker.max_sources: should be less than or equal to 10000, not the number 10001"
+    ]
 
 
 def test_an_unreadable_file_says_so(tmp_path: Path) -> None:
@@ -229,3 +301,28 @@ def test_a_file_that_must_not_be_seen_is_no_reason_to_run_on_the_defaults(
     with pytest.raises(ConfigurationError) as caught:
         config.load(None, {}, KINDS)
     assert caught.value.problems == (f"{hidden}: cannot be read: Permission denied",)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "database: {url: 'sqlite://var/x.db'}",
+            "database.url: must start with sqlite:/// (and the path of a file) or postgresql:// (and host/database)",
+        ),
+        (
+            "database: {url: 'postgresql+asyncpg://h/d'}",
+            "database.url: must start with sqlite:/// (and the path of a file) or postgresql:// (and host/database)",
+        ),
+        (
+            "sources: [{name: a, url: 'http://a.example/', options: {since: 2020-01-01}}]",
+            "sources[0] (a): options: may hold text, finite numbers, true, false, lists and mappings (quote dates)",
+        ),
+        (
+            "sources: [{name: a, url: 'http://a.example/', options: {x: .nan}}]",
+            "sources[0] (a): options: may hold text, finite numbers, true, false, lists and mappings (quote dates)",
+        ),
+    ],
+)
+def test_what_no_store_takes_is_refused_at_once(written: Path, text: str, problem: str) -> None:
+    assert problems(written, text) == [problem]

@@ -137,6 +137,13 @@ def test_json_nested_too_deeply_is_refused() -> None:
     assert str(caught.value) == "the JSON is nested too deeply to be read"
 
 
+def test_an_integer_too_long_for_python_stays_as_it_is_written() -> None:
+    digits = "7" * 5_000
+    body = f'{{"version": "{V11}", "items": [{{"id": {digits}}}, {{"id": -12}}]}}'
+    entries = parse_feed(body.encode(), URL, None).entries
+    assert [entry.guid for entry in entries] == [digits, "-12"]
+
+
 def test_rss_in_json() -> None:
     item = {
         "title": "A &amp; B",

@@ -295,6 +295,43 @@ def test_too_many_entries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value) == "the feed has 3 entries, more than the 2 that are read"
 
 
+def test_a_long_exception_is_cut_in_the_message() -> None:
+    with (
+        mock.patch.object(feedparser, "parse", side_effect=ValueError("x" * 300)),
+        pytest.raises(ParserFailed) as caught,
+    ):
+        read(rss("<item/>"))
+    assert str(caught.value) == "feedparser cannot read the document: ValueError: " + "x" * 200
+
+
+def test_a_base_that_is_no_url_that_works_is_ignored() -> None:
+    content = '<content type="html">&lt;a href="x"&gt;x&lt;/a&gt;</content>'
+    long = f'xml:base="https://long.example/{"x" * 2_000}/"'
+    assert only(atom(f"<entry>{content}</entry>", long)).content == (
+        '<a href="https://example.org/blog/x" rel="noopener noreferrer">x</a>'
+    )
+
+
+def test_a_document_that_grows_beyond_reason_is_refused() -> None:
+    links = "&lt;a href=x&gt;" * 3_000
+    body = atom(
+        f'<entry><content type="html">{links}</content></entry>',
+        f'xml:base="https://b.example/{"x" * 1_900}/"',
+    )
+    with pytest.raises(ParserFailed) as caught:
+        read(body)
+    characters = 3_000 * len(f'<a href="https://b.example/{"x" * 1_900}/x" rel="noopener noreferrer"></a>')
+    assert str(caught.value) == (
+        f"the feed of {len(body):,} bytes grew to {characters:,} characters when it was read, "
+        "more than the 4,194,304 that are kept"
+    )
+
+
+def test_a_large_document_may_grow_with_its_size() -> None:
+    (entry,) = read(rss(f"<item><description>{'x' * 5_000_000}</description></item>")).entries
+    assert len(entry.summary or "") == 5_000_000
+
+
 def test_the_parser_and_what_it_gives_pass_between_processes() -> None:
     assert pickle.loads(pickle.dumps(parse_feed)) is parse_feed
     document = read(rss("<item><title>T</title></item>"))

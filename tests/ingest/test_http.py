@@ -292,6 +292,23 @@ async def test_retry_after_is_told_and_pauses_the_host(status: int) -> None:
         assert 119 < hosts.paused_for(server.url("/other")) <= 120
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"), [(429, {}, 60), (429, {"Retry-After": "0"}, 0), (503, {}, 0)]
+)
+async def test_429_without_retry_after_pauses_the_host_that_answered_for_a_minute(
+    status: int, headers: dict[str, str], seconds: float
+) -> None:
+    hosts = Hosts(2, 1.0)
+    async with open_server({"/": respond(status=status, headers=headers)}) as server:
+        onward = {"/": respond(status=302, headers={"Location": server.url()})}
+        async with open_server(onward) as first, open_http(Limits(), hosts) as http:
+            asked = first.url().replace("127.0.0.1", "localhost")
+            with pytest.raises(HTTPStatus):
+                await http.get(asked)
+            assert seconds - 1 < hosts.paused_for(server.url()) <= seconds
+            assert hosts.paused_for(asked) == 0
+
+
 async def test_retry_after_with_another_status_pauses_only_the_source() -> None:
     hosts = Hosts(2, 1.0)
     handlers = {"/": respond(status=404, headers={"Retry-After": "120"})}

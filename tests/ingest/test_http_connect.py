@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import errno
 import socket
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -254,6 +255,19 @@ async def test_tls_is_spoken_with_the_name_that_was_asked_for(tmp_path: Path) ->
                 assert (await http.get(f"https://feeds.example.org:{server.port}/")).body == FEED
     assert names == ["feeds.example.org"]
     assert server.connections == 1
+
+
+async def test_a_connection_in_two_layers_of_tls_tells_whether_it_was_closed() -> None:
+    context = ssl.create_default_context()
+    ours, theirs = trio.socket.socketpair()
+    with theirs:
+        inner = trio.SSLStream(trio.SocketStream(ours), context, server_hostname="proxy.example.org")
+        stream = connect.TrioStream(trio.SSLStream(inner, context, server_hostname="example.org"))
+        assert stream.get_extra_info("is_readable") is False
+        theirs.close()
+        assert stream.get_extra_info("is_readable") is True
+        await stream.aclose()
+    assert stream.get_extra_info("is_readable") is True
 
 
 async def test_an_unknown_authority_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import trio
 from hypothesis import given, settings
@@ -15,7 +16,10 @@ from digestd.ingest.slots import Slots
 async def hold(
     slots: Slots, seconds: float, now: Callable[[int], None], *, failing: bool, alone: bool
 ) -> None:
-    async with slots.hold(failing=failing, alone=alone):
+    async with AsyncExitStack() as held:
+        if failing and not slots.try_failing_place(held):
+            await held.enter_async_context(slots.failing_place())
+        await held.enter_async_context(slots.hold(alone=alone))
         now(1)
         await trio.sleep(seconds)
         now(-1)
@@ -28,7 +32,7 @@ async def test_failing_sources_hold_at_most_half_of_the_slots(autojump_clock: Mo
             nursery.start_soon(lambda: hold(slots, 30, lambda _: None, failing=True, alone=False))
         await trio.sleep(1)
         assert slots.in_use == 5
-        async with slots.hold(failing=False, alone=False):
+        async with slots.hold(alone=False):
             assert slots.in_use == 6
         nursery.cancel_scope.cancel()
 
@@ -45,7 +49,7 @@ async def test_a_suspect_is_polled_while_nothing_else_is(autojump_clock: MockClo
         for _ in range(8):
             nursery.start_soon(lambda: hold(slots, 5, count, failing=False, alone=False))
         await trio.sleep(1)
-        async with slots.hold(failing=True, alone=True):
+        async with slots.hold(alone=True):
             assert inside == 0
             assert slots.in_use == slots.total
             await trio.sleep(60)
@@ -73,7 +77,7 @@ def test_cancelling_anywhere_leaves_every_slot_free(
                 nursery.start_soon(visit, *visitor)
         assert slots.in_use == 0
         with trio.fail_after(1):
-            async with slots.hold(failing=True, alone=True):
+            async with slots.hold(alone=True):
                 assert slots.in_use == total
 
     trio.run(main, clock=MockClock(autojump_threshold=0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -95,18 +96,15 @@ async def test_retry_after_is_kept(autojump_clock: MockClock) -> None:
     assert (await bench.status()).schedule_reason == "retry_after"
 
 
-async def test_429_without_retry_after_pauses_the_host_for_a_minute(autojump_clock: MockClock) -> None:
-    bench = Bench(always(failed("http_status", status=429)), interval_seconds=300)
-    await live(bench, 2)
-    assert 50 < bench.hosts.paused_for("https://one.example/other") <= 60
-
-
 async def test_a_redirect_to_a_paused_host_is_put_off_and_is_no_failure(autojump_clock: MockClock) -> None:
     bench = Bench(in_turn([failed("paused", retry_after=100), fetched("a")]), interval_seconds=300)
+    await live(bench, 90)
+    status = await bench.status()
+    assert (status.consecutive_failures, status.schedule_reason) == (0, "put_off")
+    assert status.due_in_seconds == pytest.approx(100 - 90 + bench.times()[0], abs=0.01)
     await live(bench, 200)
-    assert bench.times() == pytest.approx([bench.times()[0], bench.times()[0] + 100])
     assert (bench.metrics.errors, bench.metrics.sources_deferred) == (0, 1)
-    assert (await bench.status()).consecutive_failures == 0
+    assert len(bench.times()) == 2
 
 
 async def test_a_poll_that_does_not_end_is_a_timeout(autojump_clock: MockClock) -> None:
@@ -341,3 +339,98 @@ async def test_one_host_with_many_sources_is_spaced_and_delays_nobody_else(autoj
     assert (len(starts), len(others)) == (30, 10)
     assert all(later - earlier >= 0.999 for earlier, later in pairwise(starts))
     assert max(others) < 2
+
+
+async def test_one_round_does_not_wait_for_a_host_that_wants_to_be_left_alone(
+    autojump_clock: MockClock,
+) -> None:
+    async def step(source: Source, state: PollState) -> Step:
+        bench.hosts.pause(source.url, 86_400)
+        return failed("http_status", status=429, retry_after=86_400)
+
+    bench = Bench(step, delay_seconds=1, interval_seconds=300)
+    answers: list[object] = []
+
+    async def poll(status: SourceStatus) -> None:
+        answers.append(await SourceLife(status, bench.around).once(force=True))
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for status in await bench.add("a", "b", "c", "d", host=lambda _: "one"):
+                nursery.start_soon(poll, status)
+    assert [type(answer).__name__ for answer in answers].count("PollResult") == 1
+    waits = [answer for answer in answers if isinstance(answer, Wait)]
+    assert [(wait.reason, round(wait.seconds)) for wait in waits] == [("paused", 86_400)] * 3
+
+
+async def test_a_failing_source_does_not_hold_up_its_host_s_good_ones(autojump_clock: MockClock) -> None:
+    async def step(source: Source, state: PollState) -> Step:
+        if source.name.startswith("dead"):
+            await trio.sleep(30)
+            return failed("timeout")
+        return failed("http_status", status=404) if source.name == "bad" else fetched("a")
+
+    bench = Bench(step, interval_seconds=300, max_sources=4)
+    dead = [f"dead{n}" for n in range(40)]
+    shared = {"bad": "shared", "good": "shared"}
+    statuses = await bench.add(*dead, "bad", "good", host=lambda name: shared.get(name, name))
+    failing = [replace(s, consecutive_failures=1) if s.source.name != "good" else s for s in statuses]
+    with trio.move_on_after(100):
+        async with trio.open_nursery() as nursery:
+            for status in sorted(failing, key=lambda s: s.source.name == "good"):
+                nursery.start_soon(poll_once, bench, status)
+    assert bench.times("good")[0] < 1
+
+
+async def test_a_poll_during_an_outage_of_the_store_does_not_look_like_a_killer(
+    autojump_clock: MockClock,
+) -> None:
+    async def step(source: Source, state: PollState) -> Step:
+        bench.store.outage = True
+        return fetched("a")
+
+    bench = Bench(step, interval_seconds=300)
+    statuses = await bench.add("one")
+    with trio.move_on_after(200):
+        async with trio.open_nursery() as nursery:
+            Supervisor(bench.around, bench.metrics, 300).start(nursery, statuses)
+            await trio.sleep(40)
+            row = bench.store.rows[statuses[0].source.id]
+            assert row["unfinished_claims"] == 1
+            bench.store.outage = False
+            bench.kind.step = always(fetched("a"))  # type: ignore[assignment,method-assign]
+            await trio.sleep(100)
+    assert row["unfinished_claims"] == 0
+
+
+async def test_a_source_that_is_gone_or_put_off_is_named(autojump_clock: MockClock) -> None:
+    bench = Bench(always(fetched("a")), interval_seconds=300)
+    (status,) = await bench.add("one")
+    for _ in range(3):
+        await bench.store.claim([ClaimRequest(status.source.id, 75)])
+        await trio.sleep(76)
+    with capture_logs() as logs:
+        await live(bench, 20)
+        assert events(logs, "worker.source.put_off")[0]["source"] == "one"
+        assert bench.metrics.failing == {
+            "one": "3 polls in a row never ended: this source may be crashing digestd"
+        }
+        statuses = await bench.store.sources()
+        await bench.store.sync_sources([])
+        with trio.move_on_after(400):
+            async with trio.open_nursery() as nursery:
+                Supervisor(bench.around, bench.metrics, 300).start(nursery, statuses)
+    assert [(line["source"], line["reason"]) for line in events(logs, "worker.source.gone")] == [
+        ("one", "removed")
+    ]
+
+
+async def test_a_kind_that_returns_nothing_has_a_bug(autojump_clock: MockClock) -> None:
+    async def nothing(source: Source, state: PollState) -> Step:
+        return None  # type: ignore[return-value]
+
+    bench = Bench(nothing, interval_seconds=300)
+    await live(bench, 2)
+    assert (await bench.status()).last_error == (
+        "bug: a bug in digestd or in the kind 'feed': TypeError: step() returned None; see the log"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
-from digestd.errors import NotAFeed, ParserFailed
+from digestd.errors import NotAFeed, ParserBusy, ParserFailed
 from digestd.ingest import parsing, workers
 from digestd.ingest.workers import open_parser
+from digestd.model import Document, Entry
 
 FEED = b"<rss version='2.0'><channel><title>t</title><item><guid>1</guid><title>one</title></item></channel></rss>"
 
@@ -58,6 +61,18 @@ async def test_a_parser_that_dies_fails_its_document_and_is_replaced() -> None:
             assert len(document.entries) == 1
 
 
+async def test_what_ends_the_block_is_not_lost_when_a_worker_has_to_be_killed() -> None:
+    async def stop_its_worker_and_fail() -> None:
+        async with open_parser(1) as parse:
+            await parse(FEED, "https://example.com/feed", None)
+            (worker,) = children()
+            os.kill(worker, signal.SIGSTOP)
+            raise ZeroDivisionError
+
+    with trio.fail_after(30), pytest.raises(ZeroDivisionError):
+        await stop_its_worker_and_fail()
+
+
 async def kill_soon(pid: int) -> None:
     await trio.sleep(0.2)
     os.kill(pid, signal.SIGKILL)
@@ -73,6 +88,79 @@ async def test_a_document_that_takes_too_long_is_stopped(monkeypatch: pytest.Mon
             with pytest.raises(ParserFailed, match=r"could not be read within 0\.3 s"):
                 await parse(FEED, "https://example.com/feed", None)
             assert worker not in children()
+
+
+async def test_a_parser_that_stays_busy_puts_the_document_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "QUEUE_SECONDS", 0.3)
+    with trio.fail_after(30):
+        async with open_parser(1) as parse:
+            await parse(FEED, "https://example.com/feed", None)
+            (worker,) = children()
+            os.kill(worker, signal.SIGSTOP)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(parse, FEED, "https://example.com/one", None)
+                await trio.testing.wait_all_tasks_blocked()
+                with pytest.raises(ParserBusy) as caught:
+                    await parse(FEED, "https://example.com/two", None)
+                os.kill(worker, signal.SIGCONT)
+            assert str(caught.value) == "every parser has been busy for 0.3 s; polled again soon"
+            assert (caught.value.cause, caught.value.retry_after) == ("busy", 10.0)
+            assert len((await parse(FEED, "https://example.com/two", None)).entries) == 1
+
+
+def feed_of(entries: int, description: str = "") -> bytes:
+    items = "".join(
+        f"<item><guid>{number}</guid><description>{description}</description></item>"
+        for number in range(entries)
+    )
+    return f"<rss version='2.0'><channel>{items}</channel></rss>".encode()
+
+
+async def test_other_tasks_run_while_a_large_document_is_put_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads, turns = pickle.loads, 0
+    entries = tuple(Entry(str(number), "") for number in range(5))
+    at_slice: list[int] = []
+
+    def counting(part: bytes) -> object:
+        at_slice.append(turns)
+        return loads(part)
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    parsed = parsing.Parsed(
+        Document("https://example.com/feed", "rss20"), tuple(pickle.dumps((entry,)) for entry in entries)
+    )
+    monkeypatch.setattr(pickle, "loads", counting)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take_turns)
+        document = await workers._put_together(parsed)
+        nursery.cancel_scope.cancel()
+    assert document.entries == entries
+    assert len(at_slice) == 5
+    assert at_slice[-1] > at_slice[0]
+
+
+async def test_a_large_document_comes_whole_and_in_order() -> None:
+    with trio.fail_after(30):
+        async with open_parser(1) as parse:
+            document = await parse(feed_of(1_100), "https://example.com/feed", None)
+    assert [entry.guid for entry in document.entries] == [str(number) for number in range(1_100)]
+
+
+def test_no_slice_has_many_entries_or_much_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "_lower", lambda *_: None)
+    many = parsing.parse_document(feed_of(600), "https://example.com/feed", None)
+    assert many.document.entries == ()
+    assert [len(pickle.loads(part)) for part in many.slices] == [250, 250, 100]
+    long = parsing.parse_document(feed_of(5, "x" * 400_000), "https://example.com/feed", None)
+    assert [len(pickle.loads(part)) for part in long.slices] == [2, 2, 1]
+    assert parsing.parse_document(feed_of(0), "https://example.com/feed", None).slices == ()
 
 
 def confined(code: str) -> subprocess.CompletedProcess[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -174,3 +176,21 @@ def test_a_signal_while_the_database_is_waited_for_ends_with_0(tmp_path: Path, f
                 daemon.send(signal.SIGTERM)
                 assert daemon.end(15) == 0
             assert "Traceback" not in daemon.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_reaches_the_whole_group_and_is_nobody_s_failure(tmp_path: Path, farm: Farm) -> None:
+    for number in range(30):
+        farm.grow(f"feed{number}", 60)
+    chance = random.Random(3)
+    for attempt in range(12):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        file = write_settings(folder, farm.sources())
+        with Digestd(["--once", "-c", str(file)], folder, {}) as digestd:
+            time.sleep(0.5 + 0.6 * chance.random())
+            with suppress(ProcessLookupError):
+                os.killpg(digestd.process.pid, signal.SIGINT)
+            assert digestd.end() == 0
+            assert "Traceback" not in digestd.stderr
+            assert '"outcome": "failed"' not in digestd.stderr

@@ -165,7 +165,9 @@ class TestRecord:
         lost = replace(step(claims[0], entry("1")), token="another")
         answers = await bench.store.record([step(claims[1], entry("1")), lost, step(claims[0], entry("1"))])
         assert answers == [Recorded(1, 0), LeaseLost(), Recorded(1, 0)]
-        assert [status.articles for status in await bench.store.sources()] == [1, 1]
+        assert [status.articles for status in await bench.store.sources()] == [0, 0]
+        counted = await bench.store.sources(count_articles=True)
+        assert [status.articles for status in counted] == [1, 1]
         assert await bench.store.record([]) == []
 
     async def test_one_guid_on_two_entries_stays_two_articles(self, bench: Bench) -> None:
@@ -229,6 +231,17 @@ class TestRecord:
         assert recorded == Recorded(1, 0)
         assert bench.row(ids[0])["lease_token"] == claims[0].token
         assert {article["source_id"] for article in bench.articles()} == {ids[1]}
+
+    async def test_a_bug_in_a_step_alone_and_without_entries_is_answered_too(self, bench: Bench) -> None:
+        source_id = one(await source_ids(bench.store, spec()))
+        claim = await taken(bench.store, source_id)
+        refused = one(
+            await bench.store.record([step(claim, next_state=PollState(cursor={"no JSON": object()}))])
+        )
+        assert isinstance(refused, Refused)
+        assert "Object of type object is not JSON serializable" in str(refused.error)
+        assert bench.row(source_id)["lease_token"] == claim.token
+        assert await bench.store.record([step(claim)]) == [Recorded(0, 0)]
 
 
 class TestNewestArticles:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 import trio
 from alembic.autogenerate import compare_metadata
@@ -21,6 +22,7 @@ from digestd.store.outage import masked
 from digestd.store.schema import metadata
 from store.builders import spec
 from store.conftest import open_at
+from support.postgres import PostgresServer
 
 
 def behind(url: str, work: Callable[[Connection], None]) -> None:
@@ -102,6 +104,24 @@ async def test_a_database_of_somebody_else_is_left_alone(empty_database: str) ->
     assert str(refused.value) == (
         f"the database {masked(database_url(empty_database))} has a table 'articles' that digestd "
         "did not make: give digestd a database of its own in database.url"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_that_cannot_hold_all_text_is_refused(
+    postgres_server: PostgresServer, encoding: str
+) -> None:
+    name = f"in_{encoding.lower()}"
+    making = f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+    with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as connection:
+        connection.execute(making)
+    url = postgres_server.url(name)
+    with pytest.raises(SchemaError) as refused:
+        async with open_at(url):
+            pass
+    assert str(refused.value) == (
+        f"the database {masked(database_url(url))} keeps text as {encoding}, in which most of the world's cannot be "
+        "written: make it anew with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
     )
 
 

@@ -9,16 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from unittest.mock import ANY
 
+import psycopg
 import pytest
-from sqlalchemy import NullPool, create_engine, insert, make_url, text
+import trio
+from sqlalchemy import URL, NullPool, create_engine, insert, make_url, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from digestd.errors import StoreUnavailable
 from digestd.store import ClaimRequest, LeaseLost, Wait
-from digestd.store.engine import create, database_url
+from digestd.store.engine import create, database_url, for_looking
 from digestd.store.outage import masked, outage
 from digestd.store.owner import current_owner
 from digestd.store.schema import UtcDateTime, sources
+from digestd.store.sql import check_store, open_store
 from store.builders import one, source_ids, spec, step, taken
 from store.conftest import open_at
 from support.postgres import PostgresServer
@@ -156,8 +159,8 @@ class TestPostgres:
             found = [connection.execute(text(f"SHOW {name}")).scalar_one() for name in names.split()]
             parameters = connection.connection.dbapi_connection.info.get_parameters()  # type: ignore[union-attr]
         engine.dispose()
-        assert found == ["10s", "5s", "10s", "UTC", "digestd"]
-        assert (parameters["tcp_user_timeout"], parameters["connect_timeout"]) == ("10000", "1")
+        assert found == ["6s", "4s", "6s", "UTC", "digestd"]
+        assert (parameters["tcp_user_timeout"], parameters["connect_timeout"]) == ("6000", "1")
 
     def test_what_the_url_says_wins(self, postgres_url: str) -> None:
         url = database_url(f"{postgres_url}&application_name=mine&options=-c%20lock_timeout%3D1s")
@@ -168,7 +171,57 @@ class TestPostgres:
                 for name in ("lock_timeout", "statement_timeout", "application_name")
             ]
         engine.dispose()
-        assert found == ["1s", "10s", "mine"]
+        assert found == ["1s", "6s", "mine"]
+
+
+def test_errors_do_not_show_the_values_of_rows(database: str) -> None:
+    url = database_url(database)
+    settings = {"connect_timeout_seconds": 5.0}
+    for engine in (create(url, pool_size=1, **settings), for_looking(url, **settings)):
+        with engine.connect() as connection, pytest.raises(DBAPIError) as wrong:
+            connection.execute(text("SELECT :value FROM nowhere"), {"value": "hunter2"})
+        engine.dispose()
+        assert "hunter2" not in str(wrong.value)
+
+
+def test_a_look_finds_a_file_whatever_its_name(tmp_path: Path, migrated_sqlite: Path) -> None:
+    path = tmp_path / "50% of #1" / "a b%20c?mode=memory&d.db"
+    path.parent.mkdir()
+    path.write_bytes(migrated_sqlite.read_bytes())
+    engine = for_looking(URL.create("sqlite", database=str(path)), connect_timeout_seconds=5)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM sources")).scalar_one() == 0
+    engine.dispose()
+
+
+async def test_a_file_that_cannot_be_looked_at_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 300)
+    expected = (
+        f"the database file {path} cannot be looked at: File name too long; "
+        "let this user into its directory or name another in database.url"
+    )
+    url = f"sqlite:///{path}"
+    with pytest.raises(StoreUnavailable) as checked:
+        check_store(url, connect_timeout_seconds=5)
+    assert str(checked.value) == expected
+    with pytest.raises(StoreUnavailable) as opened:
+        async with open_store(url, owner="me", pool_size=1, connect_timeout_seconds=5, create_file=False):
+            pass
+    assert str(opened.value) == expected
+
+
+async def test_opening_is_given_up_at_once(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (int.from_bytes(b"digestd"),))
+        with trio.fail_after(4):
+            with trio.move_on_after(0.5) as patience:
+                async with open_at(postgres_url):
+                    pass
+        assert patience.cancelled_caught
+        # The thread that was given up ends before its connection is forgotten.
+        ours = "application_name = 'digestd' AND datname = current_database()"
+        other.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {ours}")
+        await trio.sleep(0.2)
 
 
 async def test_the_leases_of_a_dead_owner_are_freed_at_start(database: str) -> None:

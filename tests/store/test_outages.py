@@ -11,7 +11,7 @@ import trio
 from sqlalchemy import text
 
 from digestd.errors import StoreUnavailable
-from digestd.store import ClaimRequest, Recorded, Store, Wait
+from digestd.store import ClaimRequest, Lease, Recorded, Store, Wait
 from digestd.store.engine import database_url
 from digestd.store.outage import masked
 from store.builders import entry, one, source_ids, spec, step, taken
@@ -206,6 +206,21 @@ async def test_a_call_that_has_begun_is_finished(postgres_url: str) -> None:
                     scope.cancel()
                     connection.rollback()
         assert one(await store.sources()).source.spec.category == "changed"
+
+
+async def test_giving_back_does_not_wait_for_a_locked_database(postgres_url: str) -> None:
+    async with open_at(postgres_url) as store:
+        source_id = one(await source_ids(store, spec()))
+        claim = await taken(store, source_id)
+        with psycopg.connect(postgres_url) as connection:
+            connection.execute("SELECT * FROM sources FOR UPDATE")
+            with trio.fail_after(2), trio.move_on_after(0.2) as patience:
+                await store.release([Lease(source_id, claim.token)])
+            assert patience.cancelled_caught
+        with trio.fail_after(5):
+            # The thread that was given up ends before its connection is forgotten.
+            while store._limiter.borrowed_tokens:  # type: ignore[attr-defined]
+                await trio.sleep(0.01)
 
 
 async def _until_somebody_waits(connection: psycopg.Connection[tuple[object, ...]]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from digestd.errors import StoreUnavailable
-from digestd.store import Recorded, SetAside
+from digestd.store import Recorded, Refused, SetAside
 from store.builders import entry, one, source_ids, spec, step, taken
 from store.conftest import SqlBench, bench_at
 
@@ -67,6 +67,24 @@ async def test_a_step_of_refused_entries_only_brings_nothing_new(database: str) 
         answer = await bench.store.record([step(await taken(bench.store, source_id), entry("1", "poison"))])
         assert answer == [Recorded(0, 0, (SetAside("1", "poison", reason),))]
         assert bench.row(source_id)["last_new_at"] is None
+
+
+async def test_a_step_without_entries_that_the_database_refuses_is_answered(database: str) -> None:
+    async with bench_at(database) as bench:
+        source_id = one(await source_ids(bench.store, spec()))
+        claim = await taken(bench.store, source_id)
+        is_sqlite = bench.engine.dialect.name == "sqlite"
+        with bench.engine.begin() as connection:
+            for statement in _SQLITE if is_sqlite else _POSTGRES:
+                changed = statement.replace("ON articles", "ON sources").replace(
+                    "NEW.title", "NEW.last_error"
+                )
+                connection.execute(text(changed))
+        refused = one(await bench.store.record([step(claim, last_error="poison")]))
+        assert isinstance(refused, Refused)
+        assert "poison is refused" in str(refused.error)
+        assert bench.row(source_id)["lease_token"] == claim.token
+        assert await bench.store.record([step(claim)]) == [Recorded(0, 0)]
 
 
 async def test_when_sqlite_drops_the_whole_transaction_nothing_is_committed_alone(

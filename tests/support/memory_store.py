@@ -68,10 +68,10 @@ class MemoryStore:
             self.rows[source_id] = {**values, "id": source_id}
         return plan.report
 
-    async def sources(self) -> list[SourceStatus]:
+    async def sources(self, *, count_articles: bool = False) -> list[SourceStatus]:
         """See `Store.sources`."""
         await self._reach()
-        counts = Counter(article["source_id"] for article in self.kept.values())
+        counts = Counter(article["source_id"] for article in self.kept.values() if count_articles)
         listed = [row for row in self._all() if row["state"] != "removed"]
         return [
             _status(row, counts[row["id"]], self._now())

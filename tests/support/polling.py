@@ -75,7 +75,6 @@ class Bench:
             store=access,
             http=NoHttp(),
             kinds=kinds,
-            hosts=self.hosts,
             network=self.network,
             metrics=self.metrics,
             settings=self.settings,

@@ -5,7 +5,9 @@ Heavy imports stand inside the commands: `digestd --help` must not pay for a dat
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +18,13 @@ from digestd import __version__
 from digestd.errors import ConfigurationError, DigestdError, StartError, StoreError
 
 _CONFIG = typer.Option(
-    "-c", "--config", metavar="FILE", help="Settings file [env: DIGESTD_CONFIG].", show_default=False
+    "-c",
+    "--config",
+    metavar="FILE",
+    help="Settings file [env: DIGESTD_CONFIG].",
+    show_default=False,
+    # Whether it can be read is told like every other mistake in it, with exit status 78.
+    readable=False,
 )
 _LEVEL = typer.Option(
     "--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING, ERROR or CRITICAL.", show_default=False
@@ -55,6 +63,10 @@ app = typer.Typer(
 
 def run() -> None:
     """Run the command in `sys.argv` and exit: expected failures become one message on stderr and their status."""
+    # What feeds say is shown as well as the terminal's encoding allows.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except ConfigurationError as error:
@@ -63,6 +75,10 @@ def run() -> None:
         _fail(str(error), (), os.EX_UNAVAILABLE)
     except DigestdError as error:
         _fail(str(error), (), 1)
+    finally:
+        # The interpreter's own end would put the default actions back: a late signal must not change the status.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _fail(message: str, lines: tuple[str, ...], status: int) -> None:
@@ -149,7 +165,7 @@ def check(context: typer.Context, config: Config = None, log_level: Level = None
     """
     from digestd.cli import setup
 
-    setup.check(_either(context, config, log_level)[0])
+    setup.check(*_either(context, config, log_level))
 
 
 @app.command()

@@ -15,6 +15,7 @@ from digestd.cli.running import Bar, summary_text
 from digestd.cli.showing import print_digest
 from digestd.config import Configuration, DatabaseSettings, FetchSettings, Settings
 from digestd.daemon import Selection, Summary, Watcher
+from digestd.daemon.ending import expected_alone
 from digestd.demo.server import serve
 from digestd.demo.site import demo_sources
 from digestd.ingest.poll import PollResult
@@ -43,10 +44,11 @@ def demo(log_level: str | None) -> int:
 
 async def _ingest(database: Path) -> tuple[Summary, list[Article]]:
     url = f"sqlite:///{database}"
-    async with trio.open_nursery() as nursery:
-        base_url: str = await nursery.start(serve)
-        summary = await _polled(base_url, url)
-        nursery.cancel_scope.cancel()
+    with expected_alone():
+        async with trio.open_nursery() as nursery:
+            base_url: str = await nursery.start(serve)
+            summary = await _polled(base_url, url)
+            nursery.cancel_scope.cancel()
     async with open_store(url, owner=current_owner(), pool_size=1, connect_timeout_seconds=5) as store:
         return summary, await store.newest_articles(ARTICLES_PER_SOURCE)
 

@@ -39,6 +39,10 @@ def once(
     if unknown:
         print(f"digestd: no source is called {unknown[0]!r}; `digestd check` lists them", file=sys.stderr)
         return 2
+    disabled = [spec.name for spec in config.sources if spec.name in names and not spec.enabled]
+    if disabled:
+        print(f"digestd: the source {disabled[0]!r} is disabled; enable it first", file=sys.stderr)
+        return 2
     level = resolve_level(config, log_level)
     summary = poll_once(config, level, Selection(names, everything, limit))
     print(summary_text(summary))
@@ -48,7 +52,7 @@ def once(
 def poll_once(config: Configuration, level: str, selection: Selection) -> Summary:
     """Poll with a progress bar where stderr is a terminal, with log lines alone where it is not."""
     style = config.settings.worker.log_format
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         log.set_up(level, style)
         return trio.run(daemon.once, config, os.environ, selection, Watcher())
     # The bar tells what INFO would tell; what went wrong still gets its line above it.
@@ -105,10 +109,21 @@ def summary_text(summary: Summary) -> str:
             f"          {strip_controls(name)}: {failure.cause}: {strip_controls(failure.message)}"
             for name, failure in sorted(summary.failures.items())
         ),
+        *_not_polled(summary),
         f"articles new       {totals['articles_new']}",
         f"         updated   {totals['articles_updated']}",
         f"seconds            {totals['duration_seconds']:.1f}",
     ]
-    if not summary.sources:
+    if not summary.sources and not summary.interrupted:
         lines.append("no source was due; --all polls every source now")
     return "\n".join(lines)
+
+
+def _not_polled(summary: Summary) -> list[str]:
+    if not summary.not_polled:
+        return []
+    reasons = [
+        f"          {strip_controls(name)}: {strip_controls(reason)}"
+        for name, reason in sorted(summary.not_polled.items())
+    ]
+    return [f"        not polled {len(reasons)}", *reasons]

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from digestd.cli.loading import end_with_reader, load_configuration, warn
+from digestd.cli.loading import end_with_reader, load_configuration, resolve_level, warn
 from digestd.config import Configuration, database_url
 from digestd.errors import ConfigurationError
 from digestd.model import mask_url
@@ -19,10 +19,10 @@ TEMPLATES = ("digestd.yaml", "sources.yaml")
 def init(directory: Path) -> None:
     """Write the templates into `directory`, which is created. Raises ConfigurationError, and writes nothing, where one
     of the files is there already or cannot be written."""
-    present = [str(directory / name) for name in TEMPLATES if (directory / name).exists()]
-    if present:
-        raise ConfigurationError([f"{path}: is there already and is not overwritten" for path in present])
     try:
+        present = [directory / name for name in TEMPLATES if (directory / name).exists()]
+        if present:
+            raise ConfigurationError([f"{path}: is there already and is not overwritten" for path in present])
         directory.mkdir(parents=True, exist_ok=True)
         for name in TEMPLATES:
             text = (resources.files("digestd") / "templates" / name).read_text(encoding="utf-8")
@@ -33,9 +33,10 @@ def init(directory: Path) -> None:
     print(f"next: digestd check -c {directory / TEMPLATES[0]}")
 
 
-def check(file: Path | None) -> None:
+def check(file: Path | None, level: str | None) -> None:
     """Print what is in force. Raises ConfigurationError or StoreError for what is not right; changes nothing."""
     config = load_configuration(file)
+    resolve_level(config, level)
     warn(config)
     url = database_url(config.settings.database, os.environ)
     end_with_reader()

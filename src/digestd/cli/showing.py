@@ -101,7 +101,7 @@ def _prepared(file: Path | None, level: str | None) -> Configuration:
 
 async def _read_sources(config: Configuration) -> list[SourceStatus]:
     async with _store(config) as store:
-        return await store.sources()
+        return await store.sources(count_articles=True)
 
 
 async def _read_articles(config: Configuration, per_source: int, since: datetime) -> list[Article]:

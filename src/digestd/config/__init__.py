@@ -24,9 +24,9 @@ from digestd.config.settings import (
     WorkerSettings,
 )
 from digestd.config.sources import SourceList
-from digestd.config.wording import problem_lines, reason, unknown_key
+from digestd.config.wording import got_type, problem_lines, reason, shown_word, unknown_key
 from digestd.errors import ConfigurationError
-from digestd.model import SourceSpec
+from digestd.model import SourceSpec, mask_url
 
 __all__ = [
     "Configuration",
@@ -120,7 +120,9 @@ def _section_problems(data: Mapping[Any, Any], shown: str) -> list[str]:
             continue
         if section not in models:
             names = [*models, "sources", "sources_files"]
-            problems.append(f"{shown}: {section}: unknown section; known sections: {', '.join(names)}")
+            problems.append(
+                f"{shown}: {shown_word(str(section))}: unknown section; known sections: {', '.join(names)}"
+            )
         elif values is not None:
             problems += _strict_problems(models[section], values, shown, section)
     return problems
@@ -128,7 +130,7 @@ def _section_problems(data: Mapping[Any, Any], shown: str) -> list[str]:
 
 def _strict_problems(model: type[Section], values: Any, shown: str, section: str) -> list[str]:
     if not isinstance(values, dict):
-        return [f"{shown}: {section}: must be a mapping of keys, not {values!r}"]
+        return [f"{shown}: {section}: must be a mapping of keys{got_type(values)}"]
     if any(not isinstance(key, str) for key in values):
         return [
             f"{shown}: {section}: {unknown_key(str(key), model)}"
@@ -170,7 +172,8 @@ def _read_sources(
     sources.add(listed, str(file))
     folder = file.parent if file else Path()
     if environ.get("SOURCES_FILES"):
-        folder, files = Path(), environ["SOURCES_FILES"].split(":")
+        listing = environ["SOURCES_FILES"]
+        folder, files = Path(), [listing] if "://" in listing else listing.split(":")
     if isinstance(files, str):
         files = [files]
     if files is None:
@@ -179,4 +182,7 @@ def _read_sources(
         sources.problems.append(f"{file}: sources_files: must be a list of file names, relative to this file")
         return
     for name in files:
-        sources.read_file(folder / name)
+        if "://" in name:
+            sources.problems.append(f"sources_files: {mask_url(name)}: must be a file, not a URL")
+        else:
+            sources.read_file(folder / name)

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_settings import EnvSettingsSource
 
 from digestd.config.settings import Section, Settings
+from digestd.model import mask_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ def read(environ: Mapping[str, str]) -> Environment:
             try:
                 known[name] = Path(file_name).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                problems.append(f"environment: {name}_FILE: cannot read {file_name}: {_reason(error)}")
+                # It may hold the secret itself.
+                shown = mask_url(file_name)
+                problems.append(f"environment: {name}_FILE: cannot read {shown}: {_reason(error)}")
     return Environment(_nested(known), tuple(problems), _near_misses(environ, names))
 
 

@@ -25,6 +25,8 @@ def read_yaml(path: Path) -> Any:
         problem = "it is not UTF-8 text"
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
+    except ValueError:
+        problem = "no file can have this name"
     else:
         return _parse(path, text)
     raise ConfigurationError([f"{path}: {problem}"])

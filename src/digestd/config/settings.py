@@ -30,7 +30,7 @@ class WorkerSettings(Section):
 
     interval_seconds: Interval = 300
     jitter_seconds: Seconds = 60
-    max_sources: int = Field(default=10, ge=1, le=100_000)
+    max_sources: int = Field(default=10, ge=1, le=10_000)
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
     ] = "INFO"
@@ -49,8 +49,10 @@ class DatabaseSettings(Section):
     @field_validator("url")
     @classmethod
     def _known_scheme(cls, url: str | None) -> str | None:
-        scheme, separator, _ = (url or "sqlite://").partition("://")
-        if not separator or scheme.partition("+")[0] not in {"sqlite", "postgres", "postgresql"}:
+        scheme, separator, rest = (url or "sqlite:///x").partition("://")
+        known = scheme in {"sqlite", "postgres", "postgresql", "postgresql+psycopg"}
+        # sqlite://x/y, a slash too few, would name a host.
+        if not separator or not known or (scheme == "sqlite" and not rest.startswith("/")):
             raise ValueError(
                 "must start with sqlite:/// (and the path of a file) or postgresql:// (and host/database)"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from digestd.config.files import read_yaml
 from digestd.config.settings import Interval, Seconds, Section
-from digestd.config.wording import problem_lines
+from digestd.config.wording import problem_lines, shown_word
 from digestd.errors import ConfigurationError
 from digestd.model import SourceSpec
 
@@ -36,6 +37,17 @@ class SourceEntry(Section):
         if not name.isprintable() or name != name.strip():
             raise ValueError("must be printable, without blanks at its ends")
         return name
+
+    @field_validator("options")
+    @classmethod
+    def _storable(cls, options: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(options, allow_nan=False)
+        except (TypeError, ValueError):
+            raise ValueError(
+                "may hold text, finite numbers, true, false, lists and mappings (quote dates)"
+            ) from None
+        return options
 
     @field_validator("url")
     @classmethod
@@ -97,14 +109,14 @@ class SourceList:
 
     def _add_one(self, item: Any, place: str) -> Iterator[str]:
         label = item.get("name") if isinstance(item, dict) else None
-        shown = f"{place} ({label})" if isinstance(label, str) and label.isprintable() else place
+        shown = f"{place} ({shown_word(label)})" if isinstance(label, str) and label.isprintable() else place
         try:
             entry = SourceEntry.model_validate(item, strict=True)
         except ValidationError as error:
             yield from problem_lines(error, shown, SourceEntry)
             return
         if entry.kind not in self._kinds:
-            yield f"{shown}: kind: unknown kind {entry.kind!r}; {_known(entry.kind, self._kinds)}"
+            yield f"{shown}: kind: unknown kind {shown_word(entry.kind)!r}; {_known(entry.kind, self._kinds)}"
         elif entry.name in self._places:
             yield f"{shown}: name: used before at {self._places[entry.name]}; every source needs a name of its own"
         else:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
+# No longer, and without what marks a URL: in a wrong place, that may be one with a password in it.
+_PLAIN = re.compile(r"[\w .,+-]{0,40}")
 
 
 def problem_lines(
@@ -15,7 +19,7 @@ def problem_lines(
 ) -> Iterator[str]:
     """One line per mistake in `error`, each beginning with `place` and the key (after `prefix`)."""
     for detail in error.errors(include_url=False):
-        key = prefix + ".".join(str(part) for part in detail["loc"])
+        key = prefix + ".".join(shown_word(str(part)) for part in detail["loc"])
         yield f"{place}: {key}: {reason(detail, model)}" if key else f"{place}: {reason(detail, model)}"
 
 
@@ -29,7 +33,9 @@ def reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "value_error":
         return str(detail["ctx"]["error"])
     if kind in {"model_type", "model_attributes_type"}:
-        return f"must be a mapping with name and url{_got(detail['input'])}"
+        return f"must be a mapping with name and url{got_type(detail['input'])}"
+    if kind == "dict_type":
+        return f"must be a mapping of keys{got_type(detail['input'])}"
     message = detail["msg"].removeprefix("Input ")
     return f"{message}{_got(detail['input'])}"
 
@@ -40,9 +46,23 @@ def _got(value: Any) -> str:
         return f", not {word} (YAML reads yes, no, on and off as true and false: quote it if it is a word)"
     if isinstance(value, int | float):
         return f", not the number {value}"
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return f", not {value!r}"
+    return got_type(value)
+
+
+def got_type(value: Any) -> str:
+    """What stands there instead, without a word of it: an address may stand where a mapping should."""
     if isinstance(value, str):
-        return f", not {value[:60]!r}"
+        return ", not text"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return ", not a number"
     return ", not nothing" if value is None else f", not a {type(value).__name__}"
+
+
+def shown_word(word: str) -> str:
+    """`word`, or `***` for what may be an address: `url:postgresql://…`, written without a blank, is a key."""
+    return "***" if "//" in word or "@" in word else word
 
 
 def unknown_key(key: str, model: type[BaseModel]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ class Ending:
         self.shutdown = Shutdown()
         self.hurry = trio.CancelScope()
         self.grace_seconds = grace_seconds
+        self._bounded = math.inf
 
     async def watch(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Act on signals until cancelled. One task holds the receiver for the whole run: leaving it after the first
@@ -55,7 +57,15 @@ class Ending:
     async def bound_by_grace(self, scope: trio.CancelScope) -> None:
         """Once the end has begun, give `scope` no more than the grace period."""
         await self.shutdown.begun.wait()
-        scope.deadline = min(scope.deadline, trio.current_time() + self.grace_seconds)
+        self._bounded = trio.current_time() + self.grace_seconds
+        scope.deadline = min(scope.deadline, self._bounded)
+
+    def tell_if_cut_off(self) -> None:
+        """Log when the grace period was not enough: a cut-off end must not look like a clean one."""
+        if trio.current_time() >= self._bounded:
+            get_logger().warning(
+                "worker.cut_off", grace_seconds=self.grace_seconds, effect="polled again at the next start"
+            )
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from digestd.ingest.source import SourceLife
 from digestd.log import get_logger
 from digestd.metrics import Metrics
 from digestd.model import Failure, SourceStatus
+from digestd.store import Gone, Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,13 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What `--once` did: how many sources were to be polled, the totals, and each failure by source name."""
+    """What `--once` did: how many sources were to be polled, the totals, each failure by source name, and why others
+    were not polled."""
 
     sources: int
     totals: Mapping[str, Any]
     failures: Mapping[str, Failure] = field(default_factory=dict)
+    not_polled: Mapping[str, str] = field(default_factory=dict)
     interrupted: bool = False
 
     @property
@@ -70,7 +73,7 @@ async def _once(
 ) -> Summary:
     ending = Ending(config.settings.worker.shutdown_grace_seconds)
     metrics = Metrics(trio.current_time())
-    failures: dict[str, Failure] = {}
+    results = _Results(watcher)
     chosen: list[SourceStatus] = []
     async with trio.open_nursery() as services:
         await services.start(ending.watch)
@@ -80,11 +83,12 @@ async def _once(
                     chosen = choose(pipeline.statuses, selection)
                     tell_started(config, environ, len(chosen))
                     watcher.begins(len(chosen))
-                    await _poll_each(chosen, selection, pipeline, ending, watcher, failures)
+                    await _poll_each(chosen, selection, pipeline, ending, results)
         services.cancel_scope.cancel()
     tell_stopped(metrics, trio.current_time())
     totals = metrics.summary(trio.current_time())
-    return Summary(len(chosen), totals, failures, interrupted=ending.shutdown.begun.is_set())
+    interrupted = ending.shutdown.begun.is_set()
+    return Summary(len(chosen), totals, results.failures, results.not_polled, interrupted)
 
 
 def choose(statuses: Sequence[SourceStatus], selection: Selection) -> list[SourceStatus]:
@@ -99,33 +103,62 @@ def choose(statuses: Sequence[SourceStatus], selection: Selection) -> list[Sourc
     return wanted[: selection.limit]
 
 
+class _Results:
+    """Gathers what became of each source."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.failures: dict[str, Failure] = {}
+        self.not_polled: dict[str, str] = {}
+        self._watcher = watcher
+
+    def add(self, name: str, answer: PollResult | Wait | Gone | None) -> None:
+        """Note `answer` for the source called `name`; None is a shutdown that came first."""
+        result = answer if isinstance(answer, PollResult) else PollResult(name, None, 0, failing=False)
+        if result.outcome == "failed" and result.failure is not None:
+            self.failures[name] = result.failure
+        elif result.outcome is None:
+            self.not_polled[name] = _why_not(answer)
+        self._watcher.polled(result)
+
+
+def _why_not(answer: PollResult | Wait | Gone | None) -> str:
+    if isinstance(answer, PollResult):
+        return answer.failure.message if answer.failure else "another process took it over"
+    if isinstance(answer, Gone):
+        return f"it is {answer.reason}"
+    if isinstance(answer, Wait):
+        return _WAITS.get(answer.reason, answer.reason).format(seconds=answer.seconds)
+    return "interrupted"
+
+
+_WAITS = {
+    "leased": "another process polls it just now",
+    "not_due": "another process has polled it meanwhile",
+    "paused": "its host wants to be left alone for another {seconds:.0f} s",
+    "unfinished_claims": "it may be crashing digestd, and is put off for {seconds:.0f} s",
+}
+
+
 async def _poll_each(
     chosen: Sequence[SourceStatus],
     selection: Selection,
     pipeline: Pipeline,
     ending: Ending,
-    watcher: Watcher,
-    failures: dict[str, Failure],
+    results: _Results,
 ) -> None:
     force = bool(selection.names) or selection.everything
 
     async def poll(status: SourceStatus) -> None:
         life = SourceLife(status, pipeline.around)
-        result: PollResult | None = None
+        answer: PollResult | Wait | Gone | None = None
         try:
             answer = await life.once(force=force)
-            result = (
-                answer if isinstance(answer, PollResult) else PollResult(life.name, None, 0, failing=False)
-            )
         # The border round one source, as in the supervisor: its bug is its failure, and nobody else's.
         except* Exception as bug:  # noqa: BLE001 - see above
             get_logger().error("worker.source.crashed", source=life.name, exc_info=bug)
             failure = Failure("bug", "a bug in digestd or in its kind; see the log")
-            result = PollResult(life.name, "failed", 0, failing=True, failure=failure)
-        if result is not None:
-            if result.failure is not None:
-                failures[life.name] = result.failure
-            watcher.polled(result)
+            answer = PollResult(life.name, "failed", 0, failing=True, failure=failure)
+        results.add(life.name, answer)
 
     async with trio.open_nursery() as sources:
         sources.start_soon(ending.bound_by_grace, sources.cancel_scope)
@@ -133,3 +166,4 @@ async def _poll_each(
             for status in chosen:
                 polls.start_soon(poll, status, name=f"source {status.source.name}")
         sources.cancel_scope.cancel()
+    ending.tell_if_cut_off()

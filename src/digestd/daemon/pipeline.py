@@ -13,7 +13,7 @@ from digestd.daemon.ending import Ending
 from digestd.errors import StoreUnavailable
 from digestd.feed.outage import OutageDetector
 from digestd.ingest.http import open_http
-from digestd.ingest.politeness import Hosts
+from digestd.ingest.politeness import Hosts, key_of
 from digestd.ingest.poll import Poller
 from digestd.ingest.slots import Slots
 from digestd.ingest.source import Surroundings
@@ -56,7 +56,9 @@ async def open_pipeline(
     )
     async with AsyncExitStack() as opened:
         try:
-            store = await opened.enter_async_context(store_context)
+            # A signal ends the wait for a database: nothing depends on it yet.
+            with ending.shutdown.idle():
+                store = await opened.enter_async_context(store_context)
         except StoreUnavailable:
             # Who was told to stop while it waited for a database has nothing to complain about.
             if not ending.shutdown.begun.is_set():
@@ -74,8 +76,7 @@ async def open_pipeline(
                 store=access,
                 http=http,
                 kinds=kinds.load(used, kinds.Tools(parse_feed=parse)),
-                hosts=hosts,
-                network=OutageDetector(),
+                network=OutageDetector(_answered_last_time(statuses)),
                 metrics=metrics,
                 settings=settings.worker,
                 chance=chance,
@@ -104,6 +105,12 @@ def tell_stopped(metrics: Metrics, now: float) -> None:
     """Log the totals and the end."""
     get_logger().info("worker.metrics", **metrics.event(now))
     get_logger().info("worker.stopped", uptime_seconds=round(now - metrics.started, 3))
+
+
+def _answered_last_time(statuses: list[SourceStatus]) -> set[str]:
+    """The hosts whose sources all answered: their silence now would mean something."""
+    failing = {key_of(s.source.url) for s in statuses if s.consecutive_failures}
+    return {key_of(s.source.url) for s in statuses if s.last_success_at is not None} - failing
 
 
 def _pollable(statuses: list[SourceStatus]) -> list[SourceStatus]:

@@ -89,10 +89,7 @@ async def _run_sources(
         await _settle()
         await ending.shutdown.begun.wait()
         notifier.stopping()
-    if sources.cancel_scope.cancelled_caught:
-        get_logger().warning(
-            "worker.cut_off", grace_seconds=ending.grace_seconds, effect="polled again at the next start"
-        )
+    ending.tell_if_cut_off()
 
 
 async def _settle() -> None:

@@ -9,20 +9,27 @@ from digestd.errors import NotAFeed, ParserFailed
 
 Object: TypeAlias = dict[str, Any]
 
+# The lowest that Python's limit on the digits of an integer can be set to (sys.int_info), so never above it.
+_MOST_DIGITS = 640
+
 
 def load(text: str) -> Object:
-    """Read `text` as JSON; what is no object at the top counts as an empty one.
+    """Read `text` as JSON; what is no object at the top counts as an empty one, a very long integer is a string.
 
     Raises :class:`~digestd.errors.NotAFeed` for text that is no JSON, and
     :class:`~digestd.errors.ParserFailed` for JSON nested too deeply.
     """
     try:
-        loaded = json.loads(text)
+        loaded = json.loads(text, parse_int=_integer)
     except RecursionError as error:
         raise ParserFailed("the JSON is nested too deeply to be read") from error
     except ValueError as error:
         raise NotAFeed(f"JSON that cannot be read came instead of a feed: {error}") from error
     return loaded if isinstance(loaded, dict) else {}
+
+
+def _integer(written: str) -> int | str:
+    return int(written) if len(written) <= _MOST_DIGITS else written
 
 
 def text_of(holder: Object, name: str) -> str:

@@ -18,11 +18,17 @@ from digestd.feed.entry import Prose, language_tag, make_entry
 from digestd.feed.html import to_text
 from digestd.feed.jsonfeed import parse_json_feed
 from digestd.feed.link import absolute_link, is_web_address
-from digestd.feed.refusal import looks_like_html, not_a_feed, refuse_too_many
+from digestd.feed.refusal import looks_like_html, not_a_feed, refuse_too_many, refuse_too_much_text
 from digestd.feed.text import collapse
+from digestd.feed.truncation import is_cut_off
 from digestd.model import Document, Entry
 
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+
+# How much of an exception goes into a message: it may quote the document.
+_LONGEST_REASON = 200
+# A base is written once and stands in every link that is relative to it. Longer URLs are none that work.
+_LONGEST_BASE = 2_000
 
 # feedparser resolves a guid against the address of the feed, which would make it another guid after a
 # redirect.
@@ -38,16 +44,21 @@ def parse_feed(body: bytes, url: str, content_type: str | None) -> Document:
     """Read `body`, which came from `url` as `content_type` (the whole header field, or None).
 
     RSS, RDF, Atom, CDF and JSON Feed are told by what is in the body. A feed without entries is a document
-    without entries. Raises :class:`~digestd.errors.NotAFeed` where something else came, and
-    :class:`~digestd.errors.ParserFailed` where feedparser raises or there is more than we take. Bounded
-    neither in time nor in memory: to be run where it can be killed.
+    without entries; one that was cut off has the entries that came, and is not `whole`. Raises
+    :class:`~digestd.errors.NotAFeed` where something else came, and :class:`~digestd.errors.ParserFailed`
+    where feedparser raises or there is more than we take. Bounded neither in time nor in memory: to be run
+    where it can be killed.
     """
     raw = decode(body, content_type)
     text = mend(raw)
     if not text:
         raise not_a_feed(raw)
-    if text[0] in "{[":
-        return parse_json_feed(text, url)
+    document = parse_json_feed(text, url) if text[0] in "{[" else _parse_xml(text, raw, url)
+    refuse_too_much_text(document, len(body))
+    return document
+
+
+def _parse_xml(text: str, raw: str, url: str) -> Document:
     parsed = _feedparser(text, url)
     entries = parsed.get("entries") or []
     version = parsed.get("version") or ""
@@ -62,6 +73,7 @@ def parse_feed(body: bytes, url: str, content_type: str | None) -> Document:
         title=_title(feed) or None,
         language=language,
         entries=tuple(_entry(entry, url, language) for entry in entries),
+        whole=not (parsed.get("bozo") and is_cut_off(text)),
     )
 
 
@@ -75,10 +87,13 @@ def _feedparser(text: str, url: str) -> _Parsed:
                 stream, response_headers=headers, sanitize_html=False, resolve_relative_uris=False
             )
         )
+    except (MemoryError, RecursionError):
+        raise
     # The border to a parser that raises KeyError, TypeError and more on odd documents: that is a failed
     # document.
     except Exception as error:
-        raise ParserFailed(f"feedparser cannot read the document: {type(error).__name__}: {error}") from error
+        reason = f"{type(error).__name__}: {str(error)[:_LONGEST_REASON]}"
+        raise ParserFailed(f"feedparser cannot read the document: {reason}") from error
 
 
 def _entry(entry: _Parsed, url: str, language: str | None) -> Entry:
@@ -139,7 +154,8 @@ def _language(entry: _Parsed) -> str | None:
 def _prose(value: str, detail: _Parsed, url: str) -> Prose:
     """A value without details is one that feedparser copied from HTML content."""
     is_html = (_text(detail, "type") or "text/html") in _HTML_TYPES
-    return Prose(value, is_html, _text(detail, "base") or url)
+    base = _text(detail, "base")
+    return Prose(value, is_html, base if 0 < len(base) <= _LONGEST_BASE else url)
 
 
 def _content(entry: _Parsed, url: str) -> Prose | None:

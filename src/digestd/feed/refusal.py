@@ -8,8 +8,13 @@ from digestd.errors import NotAFeed, ParserFailed
 from digestd.feed.encoding import mend
 from digestd.feed.html import to_text
 from digestd.feed.text import strip_controls
+from digestd.model import Document, Entry
 
 MOST_ENTRIES = 50_000
+# Sanitised HTML may be longer than what came: links become absolute, characters become references. Real feeds stay
+# below twice their size.
+MOST_GROWTH = 4
+_SMALLEST_ALLOWANCE = MOST_GROWTH * 2**20
 
 # How far into a document we look, and how much of a title goes into a message.
 _LOOKED_AT = 65_536
@@ -68,3 +73,29 @@ def refuse_too_many(entries: int) -> None:
     """Raise :class:`~digestd.errors.ParserFailed` where a document has more than :data:`MOST_ENTRIES`."""
     if entries > MOST_ENTRIES:
         raise ParserFailed(f"the feed has {entries:,} entries, more than the {MOST_ENTRIES:,} that are read")
+
+
+def refuse_too_much_text(document: Document, body_bytes: int) -> None:
+    """Raise :class:`~digestd.errors.ParserFailed` where the texts of `document`, read from a body of `body_bytes`,
+    are longer than :data:`MOST_GROWTH` times the body (or that many MiB, for a small body)."""
+    most = max(_SMALLEST_ALLOWANCE, MOST_GROWTH * body_bytes)
+    characters = sum(map(characters_of, document.entries))
+    if characters > most:
+        raise ParserFailed(
+            f"the feed of {body_bytes:,} bytes grew to {characters:,} characters when it was read, "
+            f"more than the {most:,} that are kept"
+        )
+
+
+def characters_of(entry: Entry) -> int:
+    """The length of all texts of `entry` together."""
+    texts = (
+        entry.guid,
+        entry.link,
+        entry.title,
+        entry.author,
+        entry.summary,
+        entry.content,
+        entry.published_raw,
+    )
+    return sum(len(text) for text in texts if text)

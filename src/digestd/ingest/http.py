@@ -32,6 +32,9 @@ from digestd.ingest.network.urls import REDIRECTS, carried, masked, redirected, 
 from digestd.ingest.politeness import Hosts, key_of
 from digestd.model import Response
 
+THROTTLED_PAUSE_SECONDS = 60.0
+"""How long a host that answers 429 without Retry-After is left alone."""
+
 # 2xx that bring no document, or not a whole one.
 _WITHOUT_DOCUMENT = frozenset({204, 205, 206, 226})
 _PAUSING = frozenset({429, 503})
@@ -111,7 +114,7 @@ class HttpClient:
 
         User info in `url` is sent as Basic authentication to its own origin and to no other. A redirect to
         another host is counted there, and raises :class:`~digestd.errors.HostPaused` if that host is paused.
-        A `Retry-After` with 429 or 503 pauses the host that answered.
+        429, and 503 with `Retry-After`, pause the host that answered.
         """
         target = target_of(url)
         asked = {name.lower(): value for name, value in (headers or {}).items()}
@@ -189,8 +192,9 @@ class HttpClient:
         fields = response.headers
         now = datetime.now(UTC)
         retry_after = retry_after_seconds(fields.get("retry-after"), now=now, date=fields.get("date"))
-        if status in _PAUSING and retry_after:
-            self._hosts.pause(str(url), retry_after)
+        pause = THROTTLED_PAUSE_SECONDS if status == 429 and retry_after is None else retry_after
+        if status in _PAUSING and pause:
+            self._hosts.pause(str(url), pause)
         message = sentence(status, masked(url) if hops else None)
         raise HTTPStatus(message, status=status, retry_after=retry_after)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 import trio
 
+from digestd.errors import HostPaused
 from digestd.ingest.network.addresses import is_private_host
 
 _NEVER = float("-inf")
@@ -76,12 +78,14 @@ class Hosts:
         self._waiting = 0
 
     @asynccontextmanager
-    async def turn(self, url: str) -> AsyncIterator[Turn]:
+    async def turn(self, url: str, *, longest_pause: float = math.inf) -> AsyncIterator[Turn]:
         """Wait for a turn at the host of `url`, first come, first served, holding nothing else.
 
         Inside, at most one task per host has not called :meth:`Turn.start` yet: a host with thousands of
         sources has one task, not thousands, waiting for whatever comes next.
 
+        Error handling: :class:`~digestd.errors.HostPaused` when the host is, or comes to be, paused for more than
+        `longest_pause` seconds.
         Resource handling: leaving the block gives the turn back, started or not.
         Cancellation: the turn is given back, and the next in line gets it.
         """
@@ -94,7 +98,7 @@ class Hosts:
                 await host.starting.acquire()
                 turn = Turn(host)
                 try:
-                    await host.wait_until_due()
+                    await host.wait_until_due(longest_pause)
                     self._waiting -= 1
                     waiting = False
                     yield turn
@@ -163,7 +167,10 @@ class _Host:
     def is_idle(self, now: float) -> bool:
         return self.users == 0 and self.due_at() <= now
 
-    async def wait_until_due(self) -> None:
+    async def wait_until_due(self, longest_pause: float) -> None:
         # A pause or a redirect may put the start off while we sleep.
-        while (due_at := self.due_at()) > trio.current_time():  # noqa: ASYNC110 - the moment is known, and may move
+        while (due_at := self.due_at()) > trio.current_time():
+            paused = self.paused_until - trio.current_time()
+            if paused > longest_pause:
+                raise HostPaused(f"the host wants to be left alone for {paused:.0f} s", retry_after=paused)
             await trio.sleep_until(due_at)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 
 import trio
 
 
 class Slots:
-    """`total` slots. Sources whose last poll failed hold at most half of them, so that hosts that hang cannot starve
-    the good ones; a source suspected of killing the process is polled while nothing else is.
+    """`total` slots, and places for half as many failing sources: one whose last poll failed takes a place before its
+    slot, so that hosts that hang cannot starve the good ones. A source suspected of killing the process is polled
+    while nothing else is.
 
     A `trio.CapacityLimiter` and no semaphore: its borrowers show in `statistics()`, and it can be resized.
     """
@@ -21,8 +22,22 @@ class Slots:
         self._alone = trio.Lock()
         self._held_since: dict[object, float] = {}
 
+    def try_failing_place(self, held: AsyncExitStack) -> bool:
+        """Take one of the places for failing sources until `held` is left; False when all are taken."""
+        holder = object()
+        try:
+            self._failing.acquire_on_behalf_of_nowait(holder)
+        except trio.WouldBlock:
+            return False
+        held.callback(self._failing.release_on_behalf_of, holder)
+        return True
+
+    def failing_place(self) -> AbstractAsyncContextManager[None]:
+        """Wait for one of the places for failing sources, and hold it inside the block."""
+        return self._borrowed(self._failing)
+
     @asynccontextmanager
-    async def hold(self, *, failing: bool, alone: bool) -> AsyncIterator[None]:
+    async def hold(self, *, alone: bool) -> AsyncIterator[None]:
         """Hold a slot (all of them when `alone`) inside the block; waits in order of arrival.
 
         Cancellation: while waiting nothing is held afterwards.
@@ -33,8 +48,6 @@ class Slots:
                 for _ in range(int(self._slots.total_tokens)):
                     await held.enter_async_context(self._borrowed(self._slots))
             else:
-                if failing:
-                    await held.enter_async_context(self._failing)
                 await held.enter_async_context(self._slots)
             with self._noted():
                 yield

@@ -41,6 +41,8 @@ class StoreAccess:
         self._store = store
         self._metrics = metrics
         self._away_since: float | None = None
+        self._owed: dict[int, Lease] = {}
+        self.last_error = "the database could not be reached"
 
     @property
     def away_since(self) -> float | None:
@@ -48,16 +50,33 @@ class StoreAccess:
         return self._away_since
 
     async def claim(self, request: ClaimRequest) -> Claim | Wait | Gone:
-        """See :meth:`digestd.store.Store.claim`."""
+        """See :meth:`digestd.store.Store.claim`; a lease that could not be given back before is given back first."""
+        owed = self._owed.get(request.source_id)
+        if owed is not None:
+            await self._store.release([owed])
+            del self._owed[request.source_id]
         return await self._watched(self._claim, request)
 
     async def record(self, record: StepRecord) -> Recorded | LeaseLost | Refused:
         """See :meth:`digestd.store.Store.record`."""
         return await self._watched(self._record, record)
 
-    async def release(self, lease: Lease) -> None:
-        """See :meth:`digestd.store.Store.release`."""
-        await self._store.release([lease])
+    async def give_back(self, lease: Lease) -> None:
+        """Give `lease` back unused, within two seconds even where the caller is cancelled.
+
+        Never raises: where the store is away, it is given back with the source's next claim, so that an outage does
+        not look like a poll that killed the process; at the end of the process it ends by itself.
+        """
+        self._owed[lease.source_id] = lease
+        if self._away_since is not None:
+            return
+        with trio.move_on_after(2, shield=True):
+            try:
+                await self._store.release([lease])
+            except StoreUnavailable as error:
+                self._lost(error)
+            else:
+                del self._owed[lease.source_id]
 
     async def _watched(self, call: Callable[[Item], Awaitable[Answer]], item: Item) -> Answer:
         try:
@@ -69,6 +88,7 @@ class StoreAccess:
         return answer
 
     def _lost(self, error: StoreUnavailable) -> None:
+        self.last_error = str(error)
         if self._away_since is None:
             self._away_since = trio.current_time()
             self._metrics.store_outages += 1

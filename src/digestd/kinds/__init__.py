@@ -39,8 +39,8 @@ class ParseFeed(Protocol):
     async def __call__(self, body: bytes, url: str, content_type: str | None) -> Document:
         """Read `body`, served from `url` (which relative links resolve against) as `content_type`.
 
-        Error handling: :class:`digestd.errors.NotAFeed`, or :class:`digestd.errors.ParserFailed` when the parser
-        raised, died or passed its limits. Cancellation: kills the parser at work on this document.
+        Error handling: :class:`digestd.errors.NotAFeed`; :class:`digestd.errors.ParserFailed` when the parser raised,
+        died or passed its limits; :class:`digestd.errors.ParserBusy` when none became free. Cancellation: kills the parser at work on this document.
         """
         ...
 

@@ -141,7 +141,7 @@ class Store(Protocol):
     the connection broke during the commit itself (what was fenced is written once or not at all).
 
     Cancellation: each method is one transaction in a thread. A call that was begun is finished whatever is
-    cancelled; a call that is cancelled before it begins has done nothing.
+    cancelled, except `release`; a call that is cancelled before it begins has done nothing.
     """
 
     async def sync_sources(self, specs: Sequence[SourceSpec]) -> SyncReport:
@@ -154,8 +154,11 @@ class Store(Protocol):
         """
         ...
 
-    async def sources(self) -> list[SourceStatus]:
-        """Every source that is not `removed`, by name, with its state and the number of its articles."""
+    async def sources(self, *, count_articles: bool = False) -> list[SourceStatus]:
+        """Every source that is not `removed`, by name, with its state.
+
+        With `count_articles` the articles of each are counted, which reads all of them; else `articles` is 0.
+        """
         ...
 
     async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone]:
@@ -178,7 +181,11 @@ class Store(Protocol):
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """Give leases back unused: the source is as due as before and the claim no longer counts. Lost ones
-        are passed over."""
+        are passed over.
+
+        Cancellation: returns at once, and the leases may or may not be given back: at shutdown nothing waits
+        for a locked database, and leases end by themselves.
+        """
         ...
 
     async def newest_articles(self, per_source: int, since: datetime | None = None) -> list[Article]:

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -15,13 +16,14 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from digestd.errors import StoreUnavailable
 from digestd.store.outage import cause
 
-# Each below the 15 seconds by which a lease outlasts its step and, the locks, below the grace at shutdown.
+# Each below the grace of 8 seconds at shutdown, and so below the 15 by which a lease outlasts its step.
 _POSTGRES_TIMEOUTS = {
-    "statement_timeout": "10s",
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "10s",
+    "statement_timeout": "6s",
+    "lock_timeout": "4s",
+    "idle_in_transaction_session_timeout": "6s",
 }
-_TCP_USER_TIMEOUT_MILLISECONDS = 10_000
+_TCP_USER_TIMEOUT_MILLISECONDS = 6_000
+_POOL_TIMEOUT_SECONDS = 6.0
 _SQLITE_BUSY_TIMEOUT_SECONDS = 5.0
 
 _BEGIN = "sqlite_begin"
@@ -56,7 +58,8 @@ def database_url(text: str) -> URL:
 def create(url: URL, *, pool_size: int, connect_timeout_seconds: float) -> Engine:
     """Make the engine for `url`, as :func:`database_url` gives it; nothing is connected yet.
 
-    SQLite gets one connection, whatever `pool_size` is. `StoreUnavailable` when the directory or file of a
+    SQLite gets one connection, whatever `pool_size` is. Errors of the engine never show the values of rows.
+    `StoreUnavailable` when the directory or file of a
     SQLite database cannot be made, or when PostgreSQL's driver is missing.
     """
     if url.get_backend_name() == "sqlite":
@@ -67,7 +70,10 @@ def create(url: URL, *, pool_size: int, connect_timeout_seconds: float) -> Engin
 def for_looking(url: URL, *, connect_timeout_seconds: float) -> Engine:
     """An engine for one look at a database that is there: of SQLite not even the journal mode is changed."""
     if url.get_backend_name() == "sqlite":
-        return create_engine(f"sqlite:///file:{file_of(url).absolute()}?mode=ro&uri=true", pool_size=1)
+        # Quoted: to SQLite it is a URI, in which ?, # and % have meanings of their own (sqlite.org/uri.html).
+        path = quote(str(file_of(url).absolute()))
+        looking = URL.create("sqlite", database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+        return create_engine(looking, pool_size=1, hide_parameters=True)
     return _create_postgres(url, 1, connect_timeout_seconds)
 
 
@@ -95,6 +101,8 @@ def _create_postgres(url: URL, pool_size: int, connect_timeout_seconds: float) -
         "connect_timeout": max(1, math.ceil(connect_timeout_seconds)),
         "tcp_user_timeout": _TCP_USER_TIMEOUT_MILLISECONDS,
         "application_name": url.query.get("application_name", "digestd"),
+        # Against a database in SQL_ASCII the driver would give bytes for text, before we can refuse it in words.
+        "client_encoding": "utf8",
         # Moments near the years 1 and 9999 cannot be read in another zone. What the operator's URL says comes
         # last.
         "options": f"-c timezone=UTC {timeouts} {given}".strip(),
@@ -105,7 +113,12 @@ def _create_postgres(url: URL, pool_size: int, connect_timeout_seconds: float) -
     bare = url.difference_update_query(["options", "application_name"])
     try:
         return create_engine(
-            bare, connect_args=arguments, pool_size=pool_size, max_overflow=0, pool_timeout=10
+            bare,
+            connect_args=arguments,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=_POOL_TIMEOUT_SECONDS,
+            hide_parameters=True,
         )
     except (ImportError, NoSuchModuleError) as error:
         raise StoreUnavailable(f"the driver for postgresql cannot be loaded: {cause(error)}") from error
@@ -123,7 +136,7 @@ def _create_sqlite(url: URL) -> Engine:
         ) from error
     # isolation_level None is the driver's autocommit: it never begins, and never commits, behind our back.
     arguments = {"isolation_level": None, "timeout": _SQLITE_BUSY_TIMEOUT_SECONDS}
-    engine = create_engine(url, connect_args=arguments, pool_size=1, max_overflow=0)
+    engine = create_engine(url, connect_args=arguments, pool_size=1, max_overflow=0, hide_parameters=True)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

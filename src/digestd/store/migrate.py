@@ -22,16 +22,31 @@ def migrate(engine: Engine) -> None:
     """Bring the schema behind `engine` up to the newest of :data:`REVISIONS`. Blocks; run it in a thread.
 
     Of several processes that start at once one migrates, and the others wait for it. `SchemaError` when the
-    database is of a newer digestd or holds somebody else's tables: then nothing was changed. Errors of the
-    database (`sqlalchemy.exc.SQLAlchemyError`) escape as they are; what was begun is rolled back.
+    database is of a newer digestd, holds somebody else's tables, or cannot hold all text: then nothing was
+    changed. Errors of the database (`sqlalchemy.exc.SQLAlchemyError`) escape as they are; what was begun is
+    rolled back.
     """
     with engine.connect() as connection:
         if revision(connection) == REVISIONS[-1]:
             return
     with exclusive(engine).begin() as connection:
         _lock(connection)
-        if revision(connection) != REVISIONS[-1]:
+        found = revision(connection)
+        if found is None:
+            _check_encoding(connection)
+        if found != REVISIONS[-1]:
             _upgrade(connection)
+
+
+def _check_encoding(connection: Connection) -> None:
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise SchemaError(
+            f"the database {masked(connection.engine.url)} keeps text as {encoding}, in which most of the world's "
+            "cannot be written: make it anew with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _lock(connection: Connection) -> None:

@@ -120,17 +120,16 @@ def sync(connection: Connection, specs: Sequence[SourceSpec]) -> SyncReport:
     return plan.report
 
 
-def statuses(connection: Connection, now: datetime) -> list[SourceStatus]:
+def statuses(connection: Connection, now: datetime, *, count_articles: bool) -> list[SourceStatus]:
     """See `Store.sources`."""
-    counted = select(articles.c.source_id, func.count().label("articles")).group_by(articles.c.source_id)
-    counts = counted.subquery()
-    query = (
-        select(sources, func.coalesce(counts.c.articles, 0).label("articles"))
-        .outerjoin(counts, counts.c.source_id == sources.c.id)
-        .where(sources.c.state != "removed")
-    )
+    counts: dict[int, int] = {}
+    if count_articles:
+        counting = select(articles.c.source_id, func.count().label("articles")).group_by(articles.c.source_id)
+        counts = {row.source_id: row.articles for row in connection.execute(counting)}
+    rows = connection.execute(select(sources).where(sources.c.state != "removed"))
+    found = [_status(row, counts.get(row.id, 0), now) for row in rows]
     # Sorted here: databases differ in how they collate.
-    return sorted((_status(row, now) for row in connection.execute(query)), key=lambda one: one.source.name)
+    return sorted(found, key=lambda one: one.source.name)
 
 
 def _existing(connection: Connection, ids: set[int]) -> set[int]:
@@ -192,7 +191,7 @@ def _spec(row: Row[Any]) -> SourceSpec:
     )
 
 
-def _status(row: Row[Any], now: datetime) -> SourceStatus:
+def _status(row: Row[Any], article_count: int, now: datetime) -> SourceStatus:
     due = None if row.next_fetch_at is None else (row.next_fetch_at - now).total_seconds()
     return SourceStatus(
         source=_source(row),
@@ -206,5 +205,5 @@ def _status(row: Row[Any], now: datetime) -> SourceStatus:
         consecutive_failures=row.consecutive_failures,
         unfinished_claims=row.unfinished_claims,
         last_error=row.last_error,
-        articles=row.articles,
+        articles=article_count,
     )

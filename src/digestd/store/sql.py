@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 import trio
@@ -35,6 +36,8 @@ from digestd.store.owner import is_dead
 from digestd.store.schema import articles
 from digestd.store.schema import sources as source_table
 
+_CLOSING_SECONDS = 2.0
+
 _Result = TypeVar("_Result")
 
 
@@ -53,10 +56,11 @@ async def open_store(
     Error handling: :class:`~digestd.errors.StoreUnavailable` when the database cannot be had or `url` names
     none, :class:`~digestd.errors.SchemaError` when it is not ours or newer; both name the database without
     its password.
-    Cancellation: opening runs in a thread and is finished first, bounded by the connect and lock time-outs.
+    Cancellation: opening is given up at once, since another's migration may be waited for for minutes; its thread
+    ends with the process, and the database rolls back what was begun. Leaving takes two seconds at most.
     """
     database = database_url(url)
-    if not create_file and database.get_backend_name() == "sqlite" and not file_of(database).exists():
+    if not create_file and database.get_backend_name() == "sqlite" and not _is_there(file_of(database)):
         raise StoreUnavailable(
             f"there is no database {file_of(database)} yet: nothing was polled into it; "
             "if the daemon keeps its own elsewhere, set STATE_DIRECTORY or database.url as it has them"
@@ -65,11 +69,12 @@ async def open_store(
     limiter = trio.CapacityLimiter(threads)
     engine = create(database, pool_size=pool_size, connect_timeout_seconds=connect_timeout_seconds)
     try:
-        await trio.to_thread.run_sync(_open, engine, owner, limiter=limiter)
+        await trio.to_thread.run_sync(_open, engine, owner, abandon_on_cancel=True, limiter=limiter)
         yield SqlStore(engine, limiter, owner)
     finally:
-        with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(engine.dispose, limiter=limiter)
+        with trio.move_on_after(_CLOSING_SECONDS, shield=True):
+            # Without the limiter: a call that was given up may hold its last place.
+            await trio.to_thread.run_sync(engine.dispose, abandon_on_cancel=True)
 
 
 def check_store(url: str, *, connect_timeout_seconds: float) -> str:
@@ -78,7 +83,7 @@ def check_store(url: str, *, connect_timeout_seconds: float) -> str:
     `StoreUnavailable` or `SchemaError` where :func:`open_store` would raise them. Blocks, up to the connect time-out.
     """
     database = database_url(url)
-    if database.get_backend_name() == "sqlite" and not file_of(database).exists():
+    if database.get_backend_name() == "sqlite" and not _is_there(file_of(database)):
         return "not there yet; it is created at the first start"
     engine = for_looking(database, connect_timeout_seconds=connect_timeout_seconds)
     try:
@@ -96,6 +101,19 @@ def check_store(url: str, *, connect_timeout_seconds: float) -> str:
         if newest
         else "reachable; its schema is brought up to date at the first start"
     )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StoreUnavailable(
+            f"the database file {path} cannot be looked at: {error.strerror}; "
+            "let this user into its directory or name another in database.url"
+        ) from error
+    return True
 
 
 def _open(engine: Engine, owner: str) -> None:
@@ -127,9 +145,12 @@ class SqlStore:
         """See `Store.sync_sources`."""
         return await self._run(self._writing, lambda connection, _: sources.sync(connection, specs))
 
-    async def sources(self) -> list[SourceStatus]:
+    async def sources(self, *, count_articles: bool = False) -> list[SourceStatus]:
         """See `Store.sources`."""
-        return await self._run(self._reading, sources.statuses)
+        return await self._run(
+            self._reading,
+            lambda connection, now: sources.statuses(connection, now, count_articles=count_articles),
+        )
 
     async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone]:
         """See `Store.claim`."""
@@ -143,15 +164,25 @@ class SqlStore:
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """See `Store.release`."""
-        await self._run(self._writing, lambda connection, _: sources.release(connection, leases))
+        await self._run(
+            self._writing, lambda connection, _: sources.release(connection, leases), abandon_on_cancel=True
+        )
 
     async def newest_articles(self, per_source: int, since: datetime | None = None) -> list[Article]:
         """See `Store.newest_articles`."""
         return await self._run(self._reading, lambda connection, _: _newest(connection, per_source, since))
 
-    async def _run(self, engine: Engine, work: Callable[[Connection, datetime], _Result]) -> _Result:
+    async def _run(
+        self,
+        engine: Engine,
+        work: Callable[[Connection, datetime], _Result],
+        *,
+        abandon_on_cancel: bool = False,
+    ) -> _Result:
         """Do `work` in one thread and one transaction, handing it the database's time."""
-        return await trio.to_thread.run_sync(_transact, engine, work, limiter=self._limiter)
+        return await trio.to_thread.run_sync(
+            _transact, engine, work, abandon_on_cancel=abandon_on_cancel, limiter=self._limiter
+        )
 
 
 def _transact(engine: Engine, work: Callable[[Connection, datetime], _Result]) -> _Result:

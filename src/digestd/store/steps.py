@@ -44,13 +44,23 @@ def record(
     """See `Store.record`. Errors that mean an outage escape, and end the whole transaction."""
     if len(records) == 1 and not records[0].entries:
         # Most polls bring nothing: one statement is its own savepoint, and if it fails, so may the transaction.
-        return [_record_fenced(connection, records[0], now)]
+        return [_record_alone(connection, records[0], now)]
     answers: dict[int, Recorded | LeaseLost | Refused] = {}
     # In the order of their ids, as every transaction that locks several rows takes them: no two wait in a
     # circle.
     for index in sorted(range(len(records)), key=lambda index: records[index].source_id):
         answers[index] = _record_one(connection, records[index], now)
     return [answers[index] for index in range(len(records))]
+
+
+def _record_alone(connection: Connection, step: StepRecord, now: datetime) -> Recorded | LeaseLost | Refused:
+    try:
+        return _record_fenced(connection, step, now)
+    except Exception as error:
+        # The border between steps, as in _record_one; the transaction that it may have spoilt holds nothing else.
+        if (unavailable := outage(error, masked(connection.engine.url))) is not None:
+            raise unavailable from error
+        return Refused(error)
 
 
 def _record_one(connection: Connection, step: StepRecord, now: datetime) -> Recorded | LeaseLost | Refused:

@@ -127,7 +127,7 @@ class TrioStream(httpcore2.AsyncNetworkStream):
     does not succeed closes it.
     """
 
-    def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
+    def __init__(self, stream: trio.SocketStream | trio.SSLStream[Any]) -> None:
         self._stream = stream
         self.last_read = b""
 
@@ -171,16 +171,18 @@ class TrioStream(httpcore2.AsyncNetworkStream):
         except BaseException:
             await self.aclose()
             raise
-        return TrioStream(secured)  # type: ignore[arg-type]
+        return TrioStream(secured)
 
     def get_extra_info(self, info: str) -> Any:
         """What httpcore2 asks: `ssl_object`, and `is_readable` (an idle connection that is, was closed)."""
-        stream = self._stream
+        stream: Any = self._stream
         if info == "ssl_object":
             return stream if isinstance(stream, trio.SSLStream) else None
         if info == "is_readable":
-            opened = (stream.transport_stream if isinstance(stream, trio.SSLStream) else stream).socket
-            return opened.fileno() < 0 or opened.is_readable()
+            # Through a proxy that is itself spoken to over TLS, one TLS lies in another.
+            while isinstance(stream, trio.SSLStream):
+                stream = stream.transport_stream
+            return stream.socket.fileno() < 0 or stream.socket.is_readable()
         return None
 
 

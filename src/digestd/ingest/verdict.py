@@ -1,0 +1,88 @@
+"""What a step means for its source: when it is due again, whether it counts, what is written. Decides, and does
+nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from digestd.config import WorkerSettings
+from digestd.feed.schedule import Schedule, after_deferral, after_failure, after_success, state_after
+from digestd.model import Failure, PollState, Step
+from digestd.store import Claim, StepRecord
+
+UNREACHED = frozenset({"dns", "connect"})
+"""Causes that our own network can have as well as the source's."""
+ANSWERED = frozenset({"http_status", "protocol", "too_large", "redirect", "tls", "not_a_feed", "parser"})
+"""Causes that prove that the source's host answered."""
+PUT_OFF = frozenset({"paused", "busy"})
+"""Causes that are nobody's failure: the poll is put off."""
+
+_PUT_OFF_SECONDS = 60.0
+_LONGEST_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How many failures in a row a step makes of its source, and when it comes back."""
+
+    consecutive_failures: int
+    schedule: Schedule
+
+
+def judge(claim: Claim, step: Step, settings: WorkerSettings, *, chance: float, offline: bool) -> Verdict:
+    """Judge `step` of the source of `claim`; `chance` from [0, 1) draws the jitter, `offline` tells that our own
+    network is away."""
+    spec, failure = claim.source.spec, step.failure
+    interval = spec.interval_seconds if spec.interval_seconds is not None else settings.interval_seconds
+    jitter = spec.jitter_seconds if spec.jitter_seconds is not None else settings.jitter_seconds
+    if failure is None:
+        return Verdict(0, after_success(interval, jitter, chance))
+    if is_put_off(step):
+        seconds = failure.retry_after_seconds or _PUT_OFF_SECONDS
+        return Verdict(
+            claim.consecutive_failures, Schedule(seconds + chance * min(jitter, seconds), "put_off")
+        )
+    if failure.cause in UNREACHED and offline:
+        return Verdict(claim.consecutive_failures, after_deferral(interval, jitter, chance))
+    failures = claim.consecutive_failures + 1
+    return Verdict(failures, after_failure(failures, interval, jitter, chance, failure.retry_after_seconds))
+
+
+def is_put_off(step: Step) -> bool:
+    """Whether `step` is neither a success nor a failure."""
+    return step.failure is not None and step.failure.cause in PUT_OFF
+
+
+def record_of(claim: Claim, step: Step, verdict: Verdict, *, lease_seconds: float, final: bool) -> StepRecord:
+    """What to write of `step`; `final` gives the lease back. A poll that ends with more to come is due at once."""
+    failure = step.failure
+    unfinished = step.more and failure is None
+    return StepRecord(
+        source_id=claim.source.id,
+        token=claim.token,
+        next_state=step.next_state,
+        succeeded=failure is None,
+        consecutive_failures=verdict.consecutive_failures,
+        state=state_after(verdict.consecutive_failures),
+        schedule_reason=verdict.schedule.reason,
+        next_delay_seconds=0.0 if unfinished and final else verdict.schedule.delay_seconds,
+        lease_seconds=lease_seconds,
+        entries=tuple(entry for document in step.documents for entry in document.entries),
+        last_error=f"{failure.cause}: {failure.message}"[:_LONGEST_MESSAGE] if failure else None,
+        final=final,
+    )
+
+
+def late(state: PollState, limit: float) -> Step:
+    """The step of a kind that did not end within `limit` seconds."""
+    message = f"the poll did not end within {limit:g} s (worker.poll_timeout_seconds)"
+    return Step(next_state=state, failure=Failure("timeout", message))
+
+
+def broken(state: PollState, kind: str, bug: Exception) -> Step:
+    """The step of a source whose kind, or whose document's way into the store, has a bug."""
+    error: BaseException = bug
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    reason = f"a bug in digestd or in the kind {kind!r}: {type(error).__name__}: {error}; see the log"
+    return Step(next_state=state, failure=Failure("bug", reason[:_LONGEST_MESSAGE]))
