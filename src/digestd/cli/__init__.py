@@ -173,7 +173,7 @@ def sources(
     context: typer.Context,
     config: Config = None,
     log_level: Level = None,
-    failing: Annotated[bool, typer.Option("--failing", help="Only sources whose last poll failed.")] = False,
+    failing: Annotated[bool, typer.Option("--failing", help="Only sources with an error.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
 ) -> None:
     """List every source with its state, its last success, when and why it is polled next, and its last error.

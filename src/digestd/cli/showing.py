@@ -36,7 +36,7 @@ def sources(file: Path | None, level: str | None, *, failing: bool, as_json: boo
     config = _prepared(file, level)
     statuses = trio.run(_read_sources, config)
     end_with_reader()
-    shown = [status for status in statuses if status.consecutive_failures or not failing]
+    shown = [status for status in statuses if status.last_error is not None or not failing]
     if as_json:
         print(json.dumps([as_record(status) for status in shown], indent=2))
     else:
@@ -135,7 +135,7 @@ def _print_table(statuses: Sequence[SourceStatus], now: datetime) -> None:
     with console.capture() as rendered:
         console.print(table)
     print(rendered.get(), end="")
-    failing = sum(status.consecutive_failures > 0 for status in statuses)
+    failing = sum(status.last_error is not None for status in statuses)
     print(f"{len(statuses)} sources, {failing} failing")
 
 

@@ -40,7 +40,8 @@ class ParseFeed(Protocol):
         """Read `body`, served from `url` (which relative links resolve against) as `content_type`.
 
         Error handling: :class:`digestd.errors.NotAFeed`; :class:`digestd.errors.ParserFailed` when the parser raised,
-        died or passed its limits; :class:`digestd.errors.ParserBusy` when none became free. Cancellation: kills the parser at work on this document.
+        died or passed its limits; :class:`digestd.errors.ParserBusy` when none became free.
+        Cancellation: kills the parser at work on this document.
         """
         ...
 
