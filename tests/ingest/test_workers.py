@@ -180,6 +180,11 @@ def test_a_parser_s_memory_is_bounded() -> None:
     assert done.stdout == "reading it needs more than 512 MiB of memory\n"
 
 
+def test_a_parser_that_holds_much_memory_is_replaced() -> None:
+    done = confined("print(parsing.is_spent()); kept = bytearray(200 * 2**20); print(parsing.is_spent())")
+    assert done.stdout == "False\nTrue\n"
+
+
 def test_a_parser_whose_daemon_is_gone_ends_by_itself() -> None:
     done = confined(
         "parsing.CPU_SECONDS = 0\n"

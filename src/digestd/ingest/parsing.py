@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 
 from digestd.errors import ParserFailed
 from digestd.feed.parse import parse_feed
@@ -64,8 +65,9 @@ def confine() -> None:
 def is_spent() -> bool:
     """Whether this process has read enough, or something so large, that it is to be replaced: what leaks stays small,
     and no document pays for the memory of an earlier one."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return _documents >= DOCUMENTS_PER_WORKER or peak > MEMORY_BYTES // 2
+    # Not getrusage: a new process begins with its parent's peak there.
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return _documents >= DOCUMENTS_PER_WORKER or resident > MEMORY_BYTES // 3
 
 
 def parse_document(body: bytes, url: str, content_type: str | None) -> Parsed:
