@@ -66,16 +66,18 @@ async def open_pipeline(
         if ending.shutdown.begun.is_set():
             yield None
             return
-        statuses = _pollable(await _synced(config, store))
+        enabled = [status for status in await _synced(config, store) if status.source.spec.enabled]
         hosts = Hosts(settings.fetch.per_host_concurrency, settings.fetch.per_host_delay_seconds)
         async with open_http(settings.fetch, hosts) as http, open_parser(PARSERS) as parse:
             access = StoreAccess(store, metrics)
             chance = random.Random()  # noqa: S311 - jitter is no secret
-            used = frozenset(status.source.spec.kind for status in statuses)
+            used = frozenset(status.source.spec.kind for status in enabled)
+            loaded = kinds.load(used, kinds.Tools(parse_feed=parse))
+            statuses = _pollable(enabled, loaded)
             poller = Poller(
                 store=access,
                 http=http,
-                kinds=kinds.load(used, kinds.Tools(parse_feed=parse)),
+                kinds=loaded,
                 network=OutageDetector(_answered_last_time(statuses)),
                 metrics=metrics,
                 settings=settings.worker,
@@ -113,16 +115,15 @@ def _answered_last_time(statuses: list[SourceStatus]) -> set[str]:
     return {key_of(s.source.url) for s in statuses if s.last_success_at is not None} - failing
 
 
-def _pollable(statuses: list[SourceStatus]) -> list[SourceStatus]:
-    """The enabled ones whose kind is installed; the others are named."""
-    installed = kinds.registered()
+def _pollable(statuses: list[SourceStatus], loaded: Mapping[str, kinds.Kind]) -> list[SourceStatus]:
+    """Those whose kind is there; the others are named."""
     for status in statuses:
         spec = status.source.spec
-        if spec.enabled and spec.kind not in installed:
+        if spec.kind not in loaded:
             get_logger().error(
                 "worker.source.unknown_kind", source=spec.name, kind=spec.kind, effect="it is not polled"
             )
-    return [s for s in statuses if s.source.spec.enabled and s.source.spec.kind in installed]
+    return [status for status in statuses if status.source.spec.kind in loaded]
 
 
 async def _synced(config: Configuration, store: Store) -> list[SourceStatus]:

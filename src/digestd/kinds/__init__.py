@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
+from digestd.log import get_logger
 from digestd.model import Document, PollState, Response, Source, Step
 
 GROUP = "digestd.kinds"
@@ -78,10 +79,20 @@ def registered() -> Mapping[str, EntryPoint]:
 
 
 def load(names: frozenset[str], tools: Tools) -> Mapping[str, Kind]:
-    """Import and build the kinds called `names`. `KeyError` for a name that is not installed (settings check first)."""
+    """Import and build the kinds called `names`; those that are not installed are left out.
+
+    A kind of a third party that cannot be imported or built is named in the log and left out: its sources are not
+    polled, all others are. What goes wrong with our own escapes as it is.
+    """
     points = registered()
     kinds: dict[str, Kind] = {}
-    for name in sorted(names):
-        factory: KindFactory = points[name].load()
-        kinds[name] = factory(tools)
+    for name in sorted(names & points.keys()):
+        try:
+            factory: KindFactory = points[name].load()
+            kinds[name] = factory(tools)
+        # The border to foreign code: whatever it raises is its own matter.
+        except Exception:
+            if points[name].module.partition(".")[0] == "digestd":
+                raise
+            get_logger().exception("worker.kind.broken", kind=name, effect="its sources are not polled")
     return kinds
