@@ -115,6 +115,32 @@ def test_the_second_signal_cancels_at_once_and_ends_with_0(tmp_path: Path, farm:
 
 
 @pytest.mark.slow
+def test_the_third_signal_ends_the_process_at_once_with_its_number(tmp_path: Path, farm: Farm) -> None:
+    farm.grow("a")
+    file = write_settings(tmp_path, farm.sources())
+    with Digestd(["-c", str(file)], tmp_path, {}) as daemon:
+        daemon.wait_for("worker.fetch.complete")
+        parsers = [
+            pid
+            for pid in _session_members(daemon.process.pid)
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        try:
+            for pid in parsers:
+                os.kill(pid, signal.SIGSTOP)  # an end that takes two seconds, whatever is cancelled
+            for count in (1, 2):
+                daemon.send(signal.SIGTERM)
+                daemon.wait_for("worker.stopping", count)
+            daemon.send(signal.SIGINT)
+            assert daemon.end() == 128 + signal.SIGINT
+            assert "Traceback" not in daemon.stderr
+        finally:
+            for pid in parsers:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
 def test_a_signal_at_any_moment_of_start_up_ends_with_0_and_without_a_traceback(
     tmp_path: Path, farm: Farm
 ) -> None:
