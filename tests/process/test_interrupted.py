@@ -6,6 +6,7 @@ import random
 import signal
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -19,7 +20,7 @@ QUERY = "SELECT s.name, a.guid FROM articles a JOIN sources s ON s.id = a.source
 
 
 def in_sqlite(folder: Path) -> list[tuple[str, str]]:
-    with sqlite3.connect(folder / "state" / "digestd.db") as connection:
+    with closing(sqlite3.connect(folder / "state" / "digestd.db")) as connection:
         return sorted(connection.execute(QUERY).fetchall())
 
 

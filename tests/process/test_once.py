@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from support.process import run, write_settings
 
 def kept(folder: Path) -> list[tuple[str, str]]:
     """Every article in the store: source name and guid."""
-    with sqlite3.connect(folder / "state" / "digestd.db") as connection:
+    with closing(sqlite3.connect(folder / "state" / "digestd.db")) as connection:
         rows = connection.execute(
             "SELECT s.name, a.guid FROM articles a JOIN sources s ON s.id = a.source_id"
         )
