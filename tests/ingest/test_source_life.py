@@ -391,7 +391,7 @@ async def test_a_poll_during_an_outage_of_the_store_does_not_look_like_a_killer(
 
     bench = Bench(step, interval_seconds=300)
     statuses = await bench.add("one")
-    with trio.move_on_after(200):
+    with capture_logs() as logs, trio.move_on_after(200):
         async with trio.open_nursery() as nursery:
             Supervisor(bench.around, bench.metrics, 300).start(nursery, statuses)
             await trio.sleep(40)
@@ -401,6 +401,7 @@ async def test_a_poll_during_an_outage_of_the_store_does_not_look_like_a_killer(
             bench.kind.step = always(fetched("a"))  # type: ignore[assignment,method-assign]
             await trio.sleep(100)
     assert row["unfinished_claims"] == 0
+    assert events(logs, "worker.fetch.unfinished") == [], "the claim was taken back before the next one"
 
 
 async def test_a_source_that_is_gone_or_put_off_is_named(autojump_clock: MockClock) -> None:
