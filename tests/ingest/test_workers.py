@@ -61,6 +61,7 @@ async def test_a_parser_that_dies_fails_its_document_and_is_replaced() -> None:
             assert len(document.entries) == 1
 
 
+@pytest.mark.slow
 async def test_what_ends_the_block_is_not_lost_when_a_worker_has_to_be_killed() -> None:
     async def stop_its_worker_and_fail() -> None:
         async with open_parser(1) as parse:

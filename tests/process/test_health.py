@@ -34,6 +34,7 @@ def get(port: int, path: str) -> tuple[int, str]:
     return answer.status, answer.read().decode()
 
 
+@pytest.mark.slow
 def test_health_tells_of_polls_and_of_every_failure(tmp_path: Path, farm: Farm) -> None:
     for name in ("a", "b", "broken"):
         farm.grow(name, 3)
