@@ -20,11 +20,15 @@
         │   ├── TooLarge            the body passes the size cap                       cause "too_large"
         │   ├── RedirectFailed      a circle, too many hops, or a hop to nowhere       cause "redirect"
         │   ├── HostPaused          a redirect leads to a host that wants us away      cause "paused"
+        │   ├── UnwantedType        another media type than was asked for              cause "media_type"
+        │   ├── Forbidden           robots.txt or X-Robots-Tag forbids it              cause "robots"
         │   └── HTTPStatus          an answer other than 2xx and 304                   cause "http_status"
         └── DocumentError       something came, and it cannot be read
             ├── NotAFeed            it is no feed                                      cause "not_a_feed"
-            ├── ParserFailed        the parser died, hung or refused it                cause "parser"
-            └── ParserBusy          no parser became free for it                       cause "busy"
+            ├── ParserFailed        the parser refused it                              cause "parser"
+            │   └── ParserDied          it died, hung, or ran out of memory or time        cause "parser"
+            ├── ParserBusy          no parser became free for it                       cause "busy"
+            └── NoArticle           the page holds no article's text                   cause "no_article"
 
 Messages are written for the operator: what happened, then what to do where that is known. They never carry
 user info or query values of a URL (see :func:`digestd.model.mask_url`).
@@ -144,6 +148,22 @@ class HostPaused(FetchError):
     cause = "paused"
 
 
+class UnwantedType(FetchError):
+    """The answer is of another media type than was asked for, kept in `media_type`; its body was not read."""
+
+    cause = "media_type"
+
+    def __init__(self, message: str, *, media_type: str) -> None:
+        super().__init__(message)
+        self.media_type = media_type
+
+
+class Forbidden(FetchError):
+    """The publisher does not want robots to fetch it (robots.txt) or to keep its text (X-Robots-Tag)."""
+
+    cause = "robots"
+
+
 class HTTPStatus(FetchError):
     """The server answered with an error status, kept in `status`."""
 
@@ -167,12 +187,22 @@ class NotAFeed(DocumentError):
 
 
 class ParserFailed(DocumentError):
-    """The parser raised, ran out of time or memory, or died on this document."""
+    """The parser raised on this document, or it is more than we take."""
 
     cause = "parser"
+
+
+class ParserDied(ParserFailed):
+    """The parser's process died on this document, or had to be killed."""
 
 
 class ParserBusy(DocumentError):
     """No parser became free in time to read the document: put off for `retry_after` seconds, not failed."""
 
     cause = "busy"
+
+
+class NoArticle(DocumentError):
+    """The page was read, and there is no article's text in it: scripts alone, images alone, a wall, a stub."""
+
+    cause = "no_article"

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 Origin: TypeAlias = Literal["file", "cli"]
 State: TypeAlias = Literal["active", "degraded", "gone", "removed", "duplicate"]
 Outcome: TypeAlias = Literal["fetched", "unchanged", "failed"]
+Extraction: TypeAlias = Literal["pending", "done", "failed", "skipped"]
+PublishedFrom: TypeAlias = Literal["entry", "page", "first_seen"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ class Entry:
     and publication date, else title and content. Entries that are told apart only by more share it (see
     :mod:`digestd.feed.identity`). `content_hash` covers title, content, author and link, no dates, after a version
     byte. `summary` and `content` are sanitised HTML with absolute links; `title` and `author` are plain text.
-    `published_at` is None where the document gives no date that can be understood.
+    `published_at` is None where the document gives no date that can be understood. `complete` says that `content`
+    carries the whole article, so that its page need not be fetched.
     """
 
     identity: str
@@ -124,6 +127,20 @@ class Entry:
     content: str | None = None
     published_at: datetime | None = None
     published_raw: str | None = None
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An entry of a document that could not be read, and why; the others could.
+
+    `key` (sha256, hex) tells it from others of its source; `guid` and `title` are as far as they could be read.
+    """
+
+    key: str
+    guid: str | None
+    title: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +148,8 @@ class Document:
     """What a source served in one answer, read: its own title and language, its format, and its entries in order.
 
     `whole` is False where the document ended before its end came (a script that died, a connection closed early):
-    there may be more entries than these, so nothing may be remembered that says the document was seen.
+    there may be more entries than these, so nothing may be remembered that says the document was seen. `left_out` are
+    the entries that could not be read.
     """
 
     url: str
@@ -139,7 +157,27 @@ class Document:
     title: str | None = None
     language: str | None = None
     entries: tuple[Entry, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the page of an article says, read.
+
+    `text` is the article's text, Markdown-like, never empty; `text_hash` (sha256, hex) is equal for pages that say the
+    same to a reader, whatever small numbers differ. `canonical_url` is where the page says it lives, else where
+    redirects ended. `published_at` is the date that the page declares, None where it declares none; never a guess.
+    """
+
+    text: str
+    text_hash: str
+    canonical_url: str
+    title: str | None = None
+    author: str | None = None
+    language: str | None = None
+    published_at: datetime | None = None
+    published_raw: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +214,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """What we keep of an entry, as people are shown it. `summary` and `content` are sanitised HTML."""
+    """What we keep of an entry, as people are shown it.
+
+    `summary` and `content` are sanitised HTML from the feed; `text` is what extraction made of the article's page, None
+    unless `extraction` is `done`. `extraction_error` says why it is not done; `next_extraction_at` when it is tried
+    again, None for at once.
+    """
 
     id: int
     source_name: str
@@ -187,8 +230,16 @@ class Article:
     summary: str | None
     content: str | None
     published_at: datetime
-    published_from: Literal["entry", "page", "first_seen"]
+    published_from: PublishedFrom
     fetched_at: datetime
+    guid: str | None = None
+    canonical_url: str | None = None
+    text: str | None = None
+    updated_at: datetime | None = None
+    extraction: Extraction = "pending"
+    extraction_attempts: int = 0
+    extraction_error: str | None = None
+    next_extraction_at: datetime | None = None
 
 
 def mask_url(url: str) -> str:

@@ -11,8 +11,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from digestd.model import Article, Entry, PollState, Source, SourceSpec, SourceStatus, State
+from digestd.model import (
+    Article,
+    Entry,
+    Extraction,
+    LeftOut,
+    Page,
+    PollState,
+    Source,
+    SourceSpec,
+    SourceStatus,
+    State,
+)
 
+SAME_TEXT_LIMIT = 3
+"""From this many articles of one source on, with canonical URLs of their own, whose pages say the same, that text is
+no article's: a login wall, or what a page says without its scripts."""
 UNFINISHED_CLAIMS_LIMIT = 3
 """From this many claims in a row that were never recorded on, a source is suspected of killing the
 process."""
@@ -65,7 +79,9 @@ class StepRecord:
 
     `consecutive_failures` and `state` are what the row shall say afterwards. With `final` the lease is given
     back and the source is due again in `next_delay_seconds`; without, the lease is renewed for
-    `lease_seconds`. `succeeded` marks a step that was not a failure (it moves `last_success_at`).
+    `lease_seconds`. `succeeded` marks a step that was not a failure (it moves `last_success_at`). `left_out` are
+    entries that could not be read: they are kept in `entries_set_aside`. `skip_pages` says why the pages of new articles are
+    not to be fetched; None: they are.
     """
 
     source_id: int
@@ -78,13 +94,15 @@ class StepRecord:
     next_delay_seconds: float
     lease_seconds: float
     entries: tuple[Entry, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    skip_pages: str | None = None
     last_error: str | None = None
     final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """An entry the database refused, and why. The other entries of its step were kept."""
+    """An entry the database refused, and why. The other entries of its step were kept, and so is it, beside them."""
 
     guid: str | None
     title: str
@@ -133,6 +151,90 @@ class SyncReport:
     renamed: tuple[tuple[str, str], ...] = ()
     removed: tuple[str, ...] = ()
     returned: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PageClaim:
+    """The right to fetch the page of one article and to write what came of it, until the lease ends.
+
+    `attempt` is the fence. `failures` counts the attempts that ended in a failure, `unfinished` the claims in a row
+    before this one that nothing was recorded for. `feed_html` is the longest text the feed itself gave (sanitised
+    HTML), `dated` tells that the feed gave a date.
+    """
+
+    article_id: int
+    source_id: int
+    source_name: str
+    url: str
+    title: str
+    feed_html: str
+    dated: bool
+    attempt: int
+    failures: int
+    unfinished: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageClaims:
+    """The articles claimed. Where there are none, `due_in_seconds` says when the next one is due (0 when others are at
+    work on what is due just now), None when nothing is pending."""
+
+    claims: tuple[PageClaim, ...]
+    due_in_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageRecord:
+    """What came of the attempt `attempt` at an article's page.
+
+    `page` stands with `done` and nowhere else. With `pending` it is tried again in `next_delay_seconds`, and `failures`
+    says how many attempts have failed by then. `error` is why it is not done.
+    """
+
+    article_id: int
+    attempt: int
+    extraction: Extraction
+    failures: int
+    error: str | None = None
+    next_delay_seconds: float = 0.0
+    page: Page | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageRecorded:
+    """It is committed. `same_text` counts the articles of its source, itself among them, that are `failed` by now
+    because their pages say the same: 0, or at least :data:`SAME_TEXT_LIMIT`."""
+
+    same_text: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PageLost:
+    """The attempt was no longer ours: nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageQueue:
+    """The queue of extraction: how many articles are pending, how many of them are due, and for how many seconds the
+    one that has waited longest has been known (None when nothing is pending)."""
+
+    pending: int
+    due: int
+    oldest_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleQuery:
+    """Which articles: all that every field set allows, the newest first, at most `limit` of them.
+
+    `since` is compared with when they were first seen. `ids` are article ids.
+    """
+
+    source: str | None = None
+    since: datetime | None = None
+    extraction: Extraction | None = None
+    ids: tuple[int, ...] | None = None
+    limit: int | None = None
 
 
 class Store(Protocol):
@@ -194,4 +296,40 @@ class Store(Protocol):
         Sources that were removed are among them. With `since`, only articles published at or after
         that moment.
         """
+        ...
+
+    async def claim_pages(
+        self, limit: int, lease_seconds: float, *, source_ids: Sequence[int] | None = None
+    ) -> PageClaims:
+        """Claim up to `limit` articles whose extraction is due, of the sources `source_ids` or of all.
+
+        Fair between sources: each source with something due gives its newest before any gives a second one; then the
+        newest first. A claim adds one to `extraction_attempts` and `extraction_unfinished`, and is due again when the
+        lease ends. An article with :data:`UNFINISHED_CLAIMS_LIMIT` or more unfinished claims is put off once for each
+        further one, as a source is; from ten on it is `failed`. Sources that were removed or disabled keep their turn:
+        their articles were seen.
+        """
+        ...
+
+    async def record_pages(self, records: Sequence[PageRecord]) -> list[PageRecorded | PageLost | Refused]:
+        """Write what came of attempts, each under a savepoint of its own, one answer per record in order.
+
+        Written only while the article is `pending` and the attempt is the latest; resets `extraction_unfinished`. The
+        feed's own summary and content are never touched. `done` fills text, text hash and canonical URL, and what the
+        feed did not give: author, language, and the date (`published_from` `page`; never one in the future). Where the
+        pages of :data:`SAME_TEXT_LIMIT` articles say the same, all of them become `failed` and lose that text.
+        """
+        ...
+
+    async def page_queue(self) -> PageQueue:
+        """How long the queue of extraction is. Reads as many index entries as articles are pending."""
+        ...
+
+    async def articles(self, query: ArticleQuery) -> list[Article]:
+        """The articles that `query` allows, by when they were first seen, newest first."""
+        ...
+
+    async def retry_pages(self, query: ArticleQuery) -> int:
+        """Put the articles that `query` allows back into the queue, due at once and with a clean record of failures;
+        returns how many. Those that have no link, or are `done` or under a lease, stay as they are."""
         ...

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -133,11 +134,58 @@ articles = Table(
     Column("content_hash", Text, nullable=False),
     Column("extraction", Text, nullable=False),
     Column("extraction_attempts", Integer, nullable=False),
+    Column("extraction_failures", Integer, nullable=False, server_default="0"),
+    Column("extraction_unfinished", Integer, nullable=False, server_default="0"),
+    Column("extraction_owner", Text),
     Column("next_extraction_at", UtcDateTime),
     Column("extraction_error", Text),
+    Column("text_hash", String(64)),
     UniqueConstraint("source_id", "entry_key"),
     Index(None, "source_id", "identity"),
     Index(None, "source_id", "published_at"),
     Index(None, "fetched_at"),
+    sqlite_autoincrement=True,
+)
+
+# The queue of extraction, the leases in it, and the pages that gave the same text. Partial: articles whose extraction
+# has ended, almost all of them, are in none of the first two.
+PENDING = articles.c.extraction == literal_column("'pending'")
+Index(
+    "ix_articles_pending",
+    articles.c.source_id,
+    articles.c.published_at,
+    sqlite_where=PENDING,
+    postgresql_where=PENDING,
+)
+_OWNED = articles.c.extraction_owner.is_not(None)
+Index(
+    "ix_articles_extraction_owner",
+    articles.c.extraction_owner,
+    sqlite_where=_OWNED,
+    postgresql_where=_OWNED,
+)
+_HASHED = articles.c.text_hash.is_not(None)
+Index(
+    "ix_articles_text_hash",
+    articles.c.source_id,
+    articles.c.text_hash,
+    sqlite_where=_HASHED,
+    postgresql_where=_HASHED,
+)
+
+# Entries that could not be kept as articles. `entry` is JSON in plain ASCII, which every database takes.
+entries_set_aside = Table(
+    "entries_set_aside",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("source_id", _Id, ForeignKey("sources.id"), nullable=False),
+    Column("entry_key", String(64), nullable=False),
+    Column("guid", Text),
+    Column("title", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("entry", Text, nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False),
+    UniqueConstraint("source_id", "entry_key"),
     sqlite_autoincrement=True,
 )
