@@ -13,6 +13,7 @@
         │   ├── BadURL              the URL cannot be asked for                        cause "url"
         │   ├── AddressRefused      the name leads to an address we must not reach     cause "address"
         │   ├── NameNotFound        DNS has no answer                                  cause "dns"
+        │   ├── ResolverBusy        no thread became free to look the name up          cause "busy"
         │   ├── ConnectFailed       no connection                                      cause "connect"
         │   ├── TLSFailed           the certificate or handshake is not acceptable     cause "tls"
         │   ├── FetchTimeout        the total deadline passed                          cause "timeout"
@@ -104,6 +105,12 @@ class NameNotFound(FetchError):
     """Name resolution failed."""
 
     cause = "dns"
+
+
+class ResolverBusy(FetchError):
+    """Names that hang kept every thread for looking names up busy: put off for `retry_after` seconds, not failed."""
+
+    cause = "busy"
 
 
 class ConnectFailed(FetchError):

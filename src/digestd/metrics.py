@@ -20,7 +20,8 @@ class Metrics:
     """Totals since `started` (any clock in seconds). Only the event loop's thread writes them.
 
     `failing` has the error of every source whose last poll failed, by name; `last_fetch` is when a poll last
-    ended well.
+    ended well. `pages_by_outcome` counts the attempts at article pages: `done`, `failed`, `skipped`, `retry` (a failure
+    that is tried again) and `put_off`; `pages_pending` and the age of the oldest are as they were counted last.
     """
 
     started: float
@@ -38,6 +39,10 @@ class Metrics:
     polls_by_seconds: list[int] = field(default_factory=lambda: [0] * (len(POLL_SECONDS_BOUNDS) + 1))
     failing: dict[str, str] = field(default_factory=dict)
     last_fetch: datetime | None = None
+    pages_by_outcome: Counter[str] = field(default_factory=Counter)
+    page_seconds: float = 0.0
+    pages_pending: int | None = None
+    pages_oldest_seconds: float | None = None
     _reported_polls: int = 0
     _reported_seconds: float = 0.0
 
@@ -57,6 +62,11 @@ class Metrics:
             self.sources_unchanged += 1
         else:
             self.sources_fetched += 1
+
+    def page_ended(self, outcome: str, seconds: float) -> None:
+        """Count one attempt at an article's page that ended with `outcome` after `seconds`."""
+        self.pages_by_outcome[outcome] += 1
+        self.page_seconds += seconds
 
     def remember(self, statuses: Iterable[SourceStatus]) -> None:
         """Begin with what earlier runs left: which of `statuses` fail, and when a poll last ended well."""
@@ -99,9 +109,21 @@ class Metrics:
             "articles_new": self.articles_new,
             "articles_updated": self.articles_updated,
             "entries_set_aside": self.entries_set_aside,
+            **self._pages(),
             "errors": self.errors,
             "errors_by_cause": dict(self.errors_by_cause),
             "task_restarts": self.restarts,
             "store_outages": self.store_outages,
             "duration_seconds": round(now - self.started, 3),
+        }
+
+    def _pages(self) -> dict[str, Any]:
+        oldest = self.pages_oldest_seconds
+        return {
+            "pages_done": self.pages_by_outcome["done"],
+            "pages_failed": self.pages_by_outcome["failed"],
+            "pages_skipped": self.pages_by_outcome["skipped"],
+            "pages_retried": self.pages_by_outcome["retry"],
+            "pages_pending": self.pages_pending,
+            "pages_oldest_seconds": None if oldest is None else round(oldest),
         }

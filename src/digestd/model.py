@@ -85,6 +85,7 @@ class SourceStatus:
     unfinished_claims: int = 0
     last_error: str | None = None
     articles: int = 0
+    entries_set_aside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +135,15 @@ class Entry:
 class LeftOut:
     """An entry of a document that could not be read, and why; the others could.
 
-    `key` (sha256, hex) tells it from others of its source; `guid` and `title` are as far as they could be read.
+    `key` (sha256, hex) tells it from others of its source; `guid` and `title` are as far as they could be read;
+    `written` is what the document says of it, as JSON in ASCII, cut if it is very long.
     """
 
     key: str
     guid: str | None
     title: str
     reason: str
+    written: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Daemon:
         self._statuses = statuses
         self.bench = bench
         self.supervisor = Supervisor(bench.around, bench.metrics, bench.settings.interval_seconds)
-        pipeline = Pipeline(bench.around, statuses)
+        pipeline = Pipeline(bench.around, statuses, None)
         self.health = Health(pipeline, self.supervisor, bench.metrics, bench.settings.poll_timeout_seconds)
 
     def start(self, nursery: trio.Nursery) -> None:

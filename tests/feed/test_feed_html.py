@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digestd.feed.html import clean, from_text, to_text
+from digestd.feed.html import clean, cleaned_to_text, from_text, to_text
 
 BASE = "https://example.org/blog/post"
 
@@ -103,3 +103,13 @@ def test_what_is_cleaned_is_clean(value: str) -> None:
 def test_text_survives_html(text: str) -> None:
     assert html.unescape(from_text(text)) == html.unescape(from_text(html.unescape(from_text(text))))
     assert to_text("<p>" + from_text(text)) == to_text(from_text(text) + "<p>")
+
+
+@given(st.text(alphabet="<>/&;abp divbrli \n\"'=#60", max_size=60) | st.text(max_size=40))
+def test_the_cheap_way_to_text_gives_the_same(fragment: str) -> None:
+    cleaned = clean(fragment, "https://example.org/")
+    assert cleaned_to_text(cleaned) == to_text(cleaned)
+
+
+def test_words_at_inline_tags_stay_whole() -> None:
+    assert cleaned_to_text("<p>a<b>b</b>c</p><p>d &amp;amp; e<br>f</p>") == "abc d &amp; e f"

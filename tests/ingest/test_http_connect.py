@@ -22,7 +22,7 @@ from digestd.errors import (
 )
 from digestd.ingest.http import open_http
 from digestd.ingest.network import connect
-from digestd.ingest.network.connect import Resolver, thread_resolver
+from digestd.ingest.network.resolve import Resolver
 from digestd.ingest.politeness import Hosts
 from support.certificates import self_signed
 from support.fault_server import Exchange, HangUp, open_server, respond
@@ -143,19 +143,6 @@ async def test_a_name_without_addresses_is_not_found() -> None:
     error = await failure("http://feeds.example.org/", Limits(), answering())
     assert isinstance(error, NameNotFound)
     assert str(error) == "no such host: feeds.example.org"
-
-
-async def test_the_system_resolver_gives_each_address_once() -> None:
-    assert await thread_resolver()("127.0.0.1", 80) == ["127.0.0.1"]
-
-
-async def test_names_that_hang_are_not_found() -> None:
-    async def hanging(host: str, port: int) -> Sequence[str]:
-        await trio.sleep_forever()
-        raise AssertionError
-
-    error = await failure("http://feeds.example.org/", Limits(timeout_seconds=0.25), hanging)
-    assert (error.cause, str(error)) == ("dns", "feeds.example.org was not looked up within 0.1 s")
 
 
 async def test_addresses_that_swallow_everything_are_a_failure_to_connect(

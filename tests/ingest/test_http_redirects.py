@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from digestd.errors import AddressRefused, BadURL, HostPaused, HTTPStatus, RedirectFailed
+from digestd.errors import AddressRefused, BadURL, Forbidden, HostPaused, HTTPStatus, RedirectFailed
 from digestd.ingest.http import open_http
 from digestd.ingest.network import connect
 from digestd.ingest.network.addresses import refusal
@@ -216,3 +216,20 @@ def test_any_text_is_a_target_or_a_bad_url(text: str) -> None:
 def test_any_location_leads_somewhere_or_is_refused(location: str) -> None:
     with contextlib.suppress(RedirectFailed):
         assert redirected(target_of("https://example.org/a").url, location).scheme == "https"
+
+
+async def test_leave_is_asked_for_each_hop_and_not_for_the_first_url() -> None:
+    asked: list[str] = []
+
+    async def permit(url: str) -> None:
+        asked.append(url)
+        if url.endswith("/c"):
+            raise Forbidden("not that one")
+
+    handlers = {"/a": redirect("/b"), "/b": redirect("/c"), "/c": respond(b"secret")}
+    async with opened(handlers) as (server, http):
+        with pytest.raises(Forbidden) as raised:
+            await http.get(server.url("/a"), permit=permit)
+        assert asked == [server.url("/b"), server.url("/c")]
+        assert [request.path for request in server.requests] == ["/a", "/b"]
+    assert str(raised.value) == "not that one"

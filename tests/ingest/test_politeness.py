@@ -176,6 +176,78 @@ async def test_a_counted_redirect_spaces_the_next_start(autojump_clock: MockCloc
         assert trio.current_time() - begin == pytest.approx(10)
 
 
+async def starts(hosts: Hosts, url: str, count: int) -> list[float]:
+    """When so many turns in a row start, in seconds from the first."""
+    times = []
+    for _ in range(count):
+        async with hosts.turn(url) as turn:
+            turn.start()
+            times.append(trio.current_time())
+    return [time - times[0] for time in times]
+
+
+@pytest.mark.parametrize(
+    ("asked", "spacing"), [(5.0, 5.0), (0.5, 2.0), (0.0, 2.0), (None, 2.0), (60.0, 60.0), (1e6, 60.0)]
+)
+async def test_a_host_may_ask_for_more_time_between_starts(
+    autojump_clock: MockClock, asked: float | None, spacing: float
+) -> None:
+    hosts = Hosts(3, 2.0)
+    hosts.slow_down("https://example.org/page", asked)
+    assert await starts(hosts, URL, 3) == pytest.approx([0, spacing, 2 * spacing])
+    assert await starts(hosts, "https://other.example.org/", 2) == pytest.approx([0, 2])
+
+
+async def test_what_was_asked_holds_until_told_otherwise(autojump_clock: MockClock) -> None:
+    hosts = Hosts(1, 1.0)
+    hosts.slow_down(URL, 30)
+    hosts.slow_down(URL, 10)
+    assert await starts(hosts, URL, 2) == pytest.approx([0, 10])
+    hosts.slow_down(URL, None)
+    assert await starts(hosts, URL, 2) == pytest.approx([0, 1])
+
+
+async def test_who_is_told_within_its_turn_spaces_the_next(autojump_clock: MockClock) -> None:
+    hosts = Hosts(2, 1.0)
+    async with hosts.turn(URL) as turn:
+        turn.start()
+        begin = trio.current_time()
+        hosts.slow_down(URL, 20)
+    async with hosts.turn(URL):
+        assert trio.current_time() - begin == pytest.approx(20)
+
+
+async def test_private_hosts_wait_for_what_they_ask(autojump_clock: MockClock) -> None:
+    hosts = Hosts(1, 1.0)
+    hosts.slow_down("http://127.0.0.1/", 4)
+    assert await starts(hosts, "http://127.0.0.1/page", 3) == pytest.approx([0, 4, 8])
+
+
+async def test_a_slow_host_is_remembered_while_its_next_start_has_to_wait(autojump_clock: MockClock) -> None:
+    hosts = Hosts(1, 0.0)
+    async with hosts.turn(URL) as turn:
+        turn.start()
+        hosts.slow_down(URL, 50)
+    begin = trio.current_time()
+    await trio.sleep(49)
+    # Each of them has two records looked at.
+    await starts(hosts, "https://one.example.org/", 1)
+    await starts(hosts, "https://two.example.org/", 1)
+    async with hosts.turn(URL):
+        assert trio.current_time() - begin == pytest.approx(50)
+
+
+async def test_slow_hosts_are_forgotten_once_they_are_idle(autojump_clock: MockClock) -> None:
+    hosts = Hosts(2, 0.0)
+    for number in range(2_000):
+        url = f"https://host{number}.example.org/"
+        async with hosts.turn(url) as turn:
+            turn.start()
+            hosts.slow_down(url, 1)
+        await trio.sleep(0.1)
+        assert hosts.statistics().known < 30
+
+
 async def test_statistics_tell_who_waits(autojump_clock: MockClock) -> None:
     hosts = Hosts(1, 0.0)
     hosts.pause("https://paused.example.org/", 1000)

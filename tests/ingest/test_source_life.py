@@ -16,8 +16,9 @@ from digestd.errors import StoreUnavailable
 from digestd.ingest.poll import PollResult
 from digestd.ingest.source import SourceLife
 from digestd.ingest.supervisor import Supervisor
-from digestd.model import PollState, Source, SourceStatus, Step
-from digestd.store import Claim, ClaimRequest, Wait
+from digestd.model import LeftOut, PollState, Source, SourceStatus, Step
+from digestd.store import Claim, ClaimRequest, Gone, Refused, Wait
+from digestd.store.batching import Batcher
 from support.polling import Bench, always, failed, fetched, in_turn
 
 
@@ -435,3 +436,46 @@ async def test_a_kind_that_returns_nothing_has_a_bug(autojump_clock: MockClock) 
     assert (await bench.status()).last_error == (
         "bug: a bug in digestd or in the kind 'feed': TypeError: step() returned None; see the log"
     )
+
+
+async def test_a_source_that_cannot_be_claimed_is_named_and_touches_nobody_else(
+    autojump_clock: MockClock,
+) -> None:
+    bench = Bench(always(fetched("a")), interval_seconds=300)
+    claim = bench.store.claim
+
+    async def refusing(requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
+        answers = await claim(requests)
+        damaged = [request.source_id == min(bench.store.rows) for request in requests]
+        return [
+            Refused(ValueError("no JSON")) if bad else answer
+            for bad, answer in zip(damaged, answers, strict=True)
+        ]
+
+    bench.around.store._claim = Batcher(refusing)
+    with capture_logs() as logs:
+        await live(bench, 1_000, "damaged", "good")
+    assert bench.metrics.failing == {"damaged": "the store cannot claim it: ValueError: no JSON"}
+    assert {name for name, _ in bench.kind.asked} == {"good"}
+    assert len(bench.kind.asked) == 4
+    assert {line["source"] for line in events(logs, "worker.source.crashed")} == {"damaged"}
+    assert 5 <= len(events(logs, "worker.source.crashed")) <= 12
+
+
+async def test_entries_that_could_not_be_read_are_kept_counted_and_told(autojump_clock: MockClock) -> None:
+    left_out = LeftOut("key", "2", "odd", "it cannot be read: KeyError: 'x'", '"written"')
+    (document,) = fetched("a").documents
+    step = replace(fetched("a"), documents=(replace(document, left_out=(left_out,)),))
+    bench = Bench(always(step), interval_seconds=300)
+    with capture_logs() as logs:
+        await live(bench, 100)
+    assert bench.metrics.entries_set_aside == 1
+    (kept,) = await bench.store.entries_set_aside(10)
+    assert (kept.source_name, kept.guid, kept.reason, kept.entry) == (
+        "one",
+        "2",
+        "it cannot be read: KeyError: 'x'",
+        '"written"',
+    )
+    (line,) = events(logs, "worker.entry.set_aside")
+    assert (line["guid"], line["title"], line["reason"]) == ("2", "odd", kept.reason)

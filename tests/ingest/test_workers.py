@@ -7,32 +7,18 @@ import pickle
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
 
-from digestd.errors import NotAFeed, ParserBusy, ParserFailed
-from digestd.ingest import parsing, workers
-from digestd.ingest.workers import open_parser
+from digestd.errors import NotAFeed, ParserBusy, ParserDied, ParserFailed
+from digestd.ingest.workers import confinement, feeds, pool
+from digestd.ingest.workers.pool import open_parser
 from digestd.model import Document, Entry
+from support.workers import children
 
 FEED = b"<rss version='2.0'><channel><title>t</title><item><guid>1</guid><title>one</title></item></channel></rss>"
-
-
-def children() -> set[int]:
-    """The parser processes of this one (not the tracker that multiprocessing keeps)."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-            command = (stat.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(fields[1]) == os.getpid() and b"spawn_main" in command:
-            found.add(int(stat.parent.name))
-    return found
 
 
 async def test_a_feed_is_read_in_another_process_and_none_is_left(capfd: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +41,7 @@ async def test_a_parser_that_dies_fails_its_document_and_is_replaced() -> None:
             os.kill(worker, signal.SIGSTOP)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(kill_soon, worker)
-                with pytest.raises(ParserFailed, match="its parser died while reading it"):
+                with pytest.raises(ParserDied, match="its parser died while reading it"):
                     await parse(FEED, "https://example.com/feed", None)
             document = await parse(FEED, "https://example.com/feed", None)
             assert len(document.entries) == 1
@@ -85,14 +71,14 @@ async def test_a_document_that_takes_too_long_is_stopped(monkeypatch: pytest.Mon
             await parse(FEED, "https://example.com/feed", None)
             (worker,) = children()
             os.kill(worker, signal.SIGSTOP)
-            monkeypatch.setattr(workers, "PARSE_TIMEOUT_SECONDS", 0.3)
-            with pytest.raises(ParserFailed, match=r"could not be read within 0\.3 s"):
+            monkeypatch.setattr(pool, "PARSE_TIMEOUT_SECONDS", 0.3)
+            with pytest.raises(ParserDied, match=r"could not be read within 0\.3 s"):
                 await parse(FEED, "https://example.com/feed", None)
             assert worker not in children()
 
 
 async def test_a_parser_that_stays_busy_puts_the_document_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "QUEUE_SECONDS", 0.3)
+    monkeypatch.setattr(pool, "QUEUE_SECONDS", 0.3)
     with trio.fail_after(30):
         async with open_parser(1) as parse:
             await parse(FEED, "https://example.com/feed", None)
@@ -134,13 +120,13 @@ async def test_other_tasks_run_while_a_large_document_is_put_together(
             turns += 1
             await trio.lowlevel.checkpoint()
 
-    parsed = parsing.Parsed(
+    parsed = feeds.Parsed(
         Document("https://example.com/feed", "rss20"), tuple(pickle.dumps((entry,)) for entry in entries)
     )
     monkeypatch.setattr(pickle, "loads", counting)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(take_turns)
-        document = await workers._put_together(parsed)
+        document = await pool._put_together(parsed)
         nursery.cancel_scope.cancel()
     assert document.entries == entries
     assert len(at_slice) == 5
@@ -155,18 +141,22 @@ async def test_a_large_document_comes_whole_and_in_order() -> None:
 
 
 def test_no_slice_has_many_entries_or_much_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "_lower", lambda *_: None)
-    many = parsing.parse_document(feed_of(600), "https://example.com/feed", None)
+    monkeypatch.setattr(confinement, "_lower", lambda *_: None)
+    many = feeds.parse_document(feed_of(600), "https://example.com/feed", None)
     assert many.document.entries == ()
     assert [len(pickle.loads(part)) for part in many.slices] == [250, 250, 100]
-    long = parsing.parse_document(feed_of(5, "x" * 400_000), "https://example.com/feed", None)
+    long = feeds.parse_document(feed_of(5, "x" * 400_000), "https://example.com/feed", None)
     assert [len(pickle.loads(part)) for part in long.slices] == [2, 2, 1]
-    assert parsing.parse_document(feed_of(0), "https://example.com/feed", None).slices == ()
+    assert feeds.parse_document(feed_of(0), "https://example.com/feed", None).slices == ()
 
 
 def confined(code: str) -> subprocess.CompletedProcess[str]:
     """Run `code` in a process that is confined as a parser is."""
-    script = f"from digestd.ingest import parsing\nparsing.confine()\n{code}"
+    script = (
+        "from digestd.errors import *\n"
+        "from digestd.ingest.workers import confinement, feeds\n"
+        f"confinement.confine(feeds.MEMORY_BYTES)\n{code}"
+    )
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
     )
@@ -174,40 +164,44 @@ def confined(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_parser_s_memory_is_bounded() -> None:
     done = confined(
-        "parsing.parse_feed = lambda *_: bytearray(600 * 2**20)\n"
-        "try: parsing.parse_document(b'', '', None)\n"
-        "except parsing.ParserFailed as failure: print(failure)"
+        "feeds.parse_feed = lambda *_: bytearray(600 * 2**20)\n"
+        "try: feeds.parse_document(b'', '', None)\n"
+        "except ParserDied as failure: print(failure)"
     )
     assert done.stdout == "reading it needs more than 512 MiB of memory\n"
 
 
 def test_a_parser_that_holds_much_memory_is_replaced() -> None:
-    done = confined("print(parsing.is_spent()); kept = bytearray(200 * 2**20); print(parsing.is_spent())")
+    done = confined(
+        "spent = lambda: confinement.is_spent(feeds.RESIDENT_BYTES)\n"
+        "print(spent()); kept = bytearray(200 * 2**20); print(spent())"
+    )
     assert done.stdout == "False\nTrue\n"
 
 
 def test_a_parser_whose_daemon_is_gone_ends_by_itself() -> None:
     done = confined(
-        "parsing.CPU_SECONDS = 0\n"
+        "feeds.CPU_SECONDS = 0\n"
         "def spin(*_):\n"
         "    while True: pass\n"
-        "parsing.parse_feed = spin\n"
-        "parsing.parse_document(b'', '', None)"
+        "feeds.parse_feed = spin\n"
+        "feeds.parse_document(b'', '', None)"
     )
     assert done.returncode == -signal.SIGXCPU
     assert done.stderr == ""
 
 
 def test_running_out_of_memory_or_stack_is_the_document_s_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "_lower", lambda *_: None)
-    for error, message in (
-        (MemoryError(), "reading it needs more than 512 MiB of memory"),
-        (RecursionError(), "it is nested too deeply to be read"),
+    monkeypatch.setattr(confinement, "_lower", lambda *_: None)
+    monkeypatch.setattr(confinement, "_exhausted", False)
+    for error, failure, message in (
+        (MemoryError(), ParserDied, "reading it needs more than 512 MiB of memory"),
+        (RecursionError(), ParserFailed, "it is nested too deeply to be read"),
     ):
-        monkeypatch.setattr(parsing, "parse_feed", raising(error))
+        monkeypatch.setattr(feeds, "parse_feed", raising(error))
         with pytest.raises(ParserFailed) as caught:
-            parsing.parse_document(FEED, "https://example.com/feed", None)
-        assert str(caught.value) == message
+            feeds.parse_document(FEED, "https://example.com/feed", None)
+        assert (type(caught.value), str(caught.value)) == (failure, message)
 
 
 def raising(error: Exception) -> object:

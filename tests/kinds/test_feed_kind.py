@@ -24,7 +24,14 @@ class Answer:
         self._response = Response(URL, status, headers, body)
         self.asked: Mapping[str, str] = {}
 
-    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        only: frozenset[str] | None = None,
+        cut_at: int | None = None,
+    ) -> Response:
         self.asked = headers or {}
         return self._response
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from digestd.feed.identity import content_hash_of, identity_of
-from digestd.model import Entry, PollState, SourceSpec
-from digestd.store import Claim, ClaimRequest, StepRecord, Store
+from digestd.model import Entry, Page, PollState, SourceSpec
+from digestd.store import Claim, ClaimRequest, PageClaim, PageRecord, StepRecord, Store
 
 YESTERDAY = datetime.now(UTC).replace(microsecond=123456) - timedelta(days=1)
 _T = TypeVar("_T")
@@ -63,6 +64,29 @@ async def taken(store: Store, source_id: int, **options: Any) -> Claim:
     answer = one(await store.claim([ClaimRequest(source_id, 60, **options)]))
     assert isinstance(answer, Claim)
     return answer
+
+
+async def polled(store: Store, **entries_by_name: Sequence[Entry]) -> dict[str, int]:
+    """Let sources of these names have these entries; returns the ids of the sources."""
+    await store.sync_sources([spec(name) for name in entries_by_name])
+    ids = {status.source.name: status.source.id for status in await store.sources()}
+    for name, entries in entries_by_name.items():
+        await store.record([step(await taken(store, ids[name]), *entries)])
+    return ids
+
+
+def aged(hours: float, guid: str = "", **changes: Any) -> Entry:
+    """An entry that was published so many hours before yesterday, with a link and a title that say it."""
+    name = guid or f"{hours} h"
+    link = changes.pop("link", f"https://example.org/{name}")
+    return entry(name, name, published_at=YESTERDAY - timedelta(hours=hours), link=link, **changes)
+
+
+def done(claim: PageClaim, text: str = "", **changes: Any) -> PageRecord:
+    """The record of a page that was read: `text` is its own unless it is given; `changes` are the page's."""
+    text = text or f"the text of {claim.title}"
+    made = Page(text, hashlib.sha256(text.encode(errors="replace")).hexdigest(), canonical_url=claim.url)
+    return PageRecord(claim.article_id, claim.attempt, "done", claim.failures, page=replace(made, **changes))
 
 
 def without(row: Mapping[str, Any], *names: str) -> dict[str, Any]:

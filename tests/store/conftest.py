@@ -44,6 +44,9 @@ class Bench(Protocol):
     def articles(self) -> list[dict[str, Any]]:
         """Every column of every article, oldest first."""
 
+    def change(self, article_id: int, **columns: Any) -> None:
+        """Change columns of an article."""
+
 
 class MemoryBench:
     def __init__(self) -> None:
@@ -60,6 +63,9 @@ class MemoryBench:
     def articles(self) -> list[dict[str, Any]]:
         return [dict(values) for values in self._memory.kept.values()]
 
+    def change(self, article_id: int, **columns: Any) -> None:
+        self._memory.kept[article_id].update(columns)
+
 
 @dataclass
 class SqlBench:
@@ -67,14 +73,15 @@ class SqlBench:
     engine: Engine
 
     def age(self, seconds: float) -> None:
-        """Nobody can turn a real database's clock: every moment of the sources is moved into the past
-        instead."""
-        moments = [column.name for column in sources.c if isinstance(column.type, UtcDateTime)]
+        """Nobody can turn a real database's clock: every moment of the sources, and the one that each article
+        waits for, is moved into the past instead."""
+        moments = [column for column in sources.c if isinstance(column.type, UtcDateTime)]
         with self.engine.begin() as connection:
-            for row in connection.execute(select(sources)).mappings().all():
-                moved = {name: row[name] - timedelta(seconds=seconds) for name in moments if row[name]}
-                if moved:
-                    connection.execute(update(sources).where(sources.c.id == row["id"]).values(moved))
+            for column in (*moments, articles.c.next_extraction_at):
+                finding = select(column.table.c.id, column).where(column.is_not(None))
+                for row_id, moment in connection.execute(finding).all():
+                    moved = update(column.table).where(column.table.c.id == row_id)
+                    connection.execute(moved.values({column: moment - timedelta(seconds=seconds)}))
 
     def row(self, source_id: int) -> dict[str, Any]:
         with self.engine.connect() as connection:
@@ -85,6 +92,10 @@ class SqlBench:
         with self.engine.connect() as connection:
             rows = connection.execute(select(articles).order_by(articles.c.id))
             return [dict(row._mapping) for row in rows]
+
+    def change(self, article_id: int, **columns: Any) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(update(articles).where(articles.c.id == article_id).values(columns))
 
 
 @asynccontextmanager

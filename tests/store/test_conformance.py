@@ -62,6 +62,10 @@ class TestRecord:
             "content_hash": first.content_hash,
             "extraction": "pending",
             "extraction_attempts": 0,
+            "extraction_failures": 0,
+            "extraction_unfinished": 0,
+            "extraction_owner": None,
+            "text_hash": None,
             "next_extraction_at": None,
             "extraction_error": None,
         }

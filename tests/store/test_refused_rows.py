@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from digestd.errors import StoreUnavailable
+from digestd.model import PollState
 from digestd.store import Recorded, Refused, SetAside
 from store.builders import entry, one, source_ids, spec, step, taken
 from store.conftest import SqlBench, bench_at
@@ -21,6 +24,8 @@ _POSTGRES = [
     IF NEW.title LIKE 'poison%' THEN RAISE EXCEPTION 'poison is refused'; END IF; RETURN NEW; END $$""",
     "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON articles FOR EACH ROW EXECUTE FUNCTION refuse()",
 ]
+_DROP_SQLITE = ["DROP TRIGGER no_INSERT", "DROP TRIGGER no_UPDATE"]
+_DROP_POSTGRES = ["DROP TRIGGER refuse ON articles"]
 
 
 def refuse_poison(bench: SqlBench) -> str:
@@ -47,6 +52,44 @@ async def test_a_refused_entry_costs_the_others_nothing(database: str) -> None:
         assert answer == [Recorded(2, 0, refused)]
         assert [article["guid"] for article in bench.articles()] == ["1", "3"]
         assert bench.row(source_id)["lease_token"] is None
+
+
+async def test_a_refused_entry_is_kept_beside_the_articles(database: str) -> None:
+    async with bench_at(database) as bench:
+        reason = refuse_poison(bench)
+        source_id = one(await source_ids(bench.store, spec()))
+        refused = entry("2", "poison \u00e9 \ud83d\ude00", content="<p>kept</p>")
+        await bench.store.record([step(await taken(bench.store, source_id), entry("1"), refused)])
+        (kept,) = await bench.store.entries_set_aside(10)
+        assert (kept.source_name, kept.guid, kept.reason) == ("a", "2", reason)
+        written = json.loads(kept.entry)
+        assert (written["content"], written["link"]) == ("<p>kept</p>", refused.link)
+        assert kept.entry.isascii()
+        assert one(await bench.store.sources(count_articles=True)).entries_set_aside == 1
+        # Seen again: still one row, seen later.
+        await bench.store.record([step(await taken(bench.store, source_id, force=True), refused)])
+        (again,) = await bench.store.entries_set_aside(10)
+        assert again.first_seen_at == kept.first_seen_at
+        assert again.last_seen_at > kept.last_seen_at
+        with bench.engine.begin() as connection:
+            for statement in _DROP_SQLITE if bench.engine.dialect.name == "sqlite" else _DROP_POSTGRES:
+                connection.execute(text(statement))
+        await bench.store.record([step(await taken(bench.store, source_id, force=True), refused)])
+        assert [article["guid"] for article in bench.articles()] == ["1", "2"]
+        assert await bench.store.entries_set_aside(10) == []
+
+
+async def test_what_cannot_even_be_set_aside_is_not_remembered_as_seen(database: str) -> None:
+    async with bench_at(database) as bench:
+        refuse_poison(bench)
+        source_id = one(await source_ids(bench.store, spec()))
+        claim = await taken(bench.store, source_id)
+        with bench.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE entries_set_aside RENAME TO elsewhere"))
+        seen = replace(step(claim, entry("1"), entry("2", "poison")), next_state=PollState(etag='"new"'))
+        assert isinstance(one(await bench.store.record([seen])), Refused)
+        assert bench.articles() == []
+        assert bench.row(source_id)["etag"] is None
 
 
 async def test_a_refused_change_leaves_the_article_as_it_was(database: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -17,13 +18,21 @@ from digestd.feed.identity import StoredArticle, assign
 from digestd.model import Article, PollState, Source, SourceSpec, SourceStatus
 from digestd.store import (
     UNFINISHED_CLAIMS_LIMIT,
+    ArticleQuery,
     Claim,
     ClaimRequest,
+    EntrySetAside,
     Gone,
     Lease,
     LeaseLost,
+    PageClaims,
+    PageLost,
+    PageQueue,
+    PageRecord,
+    PageRecorded,
     Recorded,
     Refused,
+    SetAside,
     StepRecord,
     SyncReport,
     Wait,
@@ -32,6 +41,7 @@ from digestd.store.claims import PutOff, Standing, Take, decide_claim
 from digestd.store.entries import changed_article, new_article, storable_entry
 from digestd.store.sourcelist import WITHOUT_LEASE, Kept, columns, plan_sync
 from digestd.store.text import storable
+from support.memory_pages import MemoryPages, article_of
 
 
 class MemoryStore:
@@ -44,12 +54,14 @@ class MemoryStore:
     def __init__(self, now: Callable[[], datetime], *, owner: str = "memory") -> None:
         self.rows: dict[int, dict[str, Any]] = {}
         self.kept: dict[int, dict[str, Any]] = {}
+        self.set_aside: dict[tuple[int, str], tuple[SetAside, str, datetime, datetime]] = {}
         self.outage = False
         self._now = now
         self._owner = owner
         self._errors: list[Exception] = []
         self._ids = count(1)
         self._tokens = count(1)
+        self._pages = MemoryPages(self.rows, self.kept, now, owner)
 
     def fail_next(self, error: Exception) -> None:
         """Let the next call raise `error`; called twice, the next two."""
@@ -74,11 +86,14 @@ class MemoryStore:
         counts = Counter(article["source_id"] for article in self.kept.values() if count_articles)
         listed = [row for row in self._all() if row["state"] != "removed"]
         return [
-            _status(row, counts[row["id"]], self._now())
+            replace(
+                _status(row, counts[row["id"]], self._now()),
+                entries_set_aside=sum(count_articles and key[0] == row["id"] for key in self.set_aside),
+            )
             for row in sorted(listed, key=lambda row: str(row["name"]))
         ]
 
-    async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone]:
+    async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
         """See `Store.claim`."""
         await self._reach()
         return [self._claim(request) for request in requests]
@@ -87,6 +102,17 @@ class MemoryStore:
         """See `Store.record`."""
         await self._reach()
         return [self._record(step) for step in records]
+
+    async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
+        """See `Store.entries_set_aside`."""
+        await self._reach()
+        found = [
+            EntrySetAside(
+                self.rows[source_id]["name"], told.guid, told.title, told.reason, written, first, last
+            )
+            for (source_id, _), (told, written, first, last) in self.set_aside.items()
+        ]
+        return sorted(found, key=lambda one: one.last_seen_at, reverse=True)[:limit]
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """See `Store.release`."""
@@ -104,8 +130,41 @@ class MemoryStore:
             its = [one for one in self.kept.values() if one["source_id"] == row["id"]]
             seen = [one for one in its if since is None or one["published_at"] >= since]
             seen.sort(key=lambda one: (one["published_at"], one["id"]), reverse=True)
-            found += [_article(row["name"], one) for one in seen[:per_source]]
+            found += [article_of(row["name"], one) for one in seen[:per_source]]
         return found
+
+    async def claim_pages(
+        self,
+        limit: int,
+        lease_seconds: float,
+        *,
+        per_source: int | None = None,
+        source_ids: Collection[int] | None = None,
+        except_source_ids: Collection[int] = (),
+    ) -> PageClaims:
+        """See `Store.claim_pages`."""
+        await self._reach()
+        return self._pages.claim(limit, lease_seconds, per_source, source_ids, except_source_ids)
+
+    async def record_pages(self, records: Sequence[PageRecord]) -> list[PageRecorded | PageLost | Refused]:
+        """See `Store.record_pages`."""
+        await self._reach()
+        return [self._pages.record(record) for record in records]
+
+    async def page_queue(self) -> PageQueue:
+        """See `Store.page_queue`."""
+        await self._reach()
+        return self._pages.queue()
+
+    async def articles(self, query: ArticleQuery) -> list[Article]:
+        """See `Store.articles`."""
+        await self._reach()
+        return self._pages.listed(query)
+
+    async def retry_pages(self, query: ArticleQuery) -> int:
+        """See `Store.retry_pages`."""
+        await self._reach()
+        return self._pages.retry(query)
 
     async def _reach(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -167,7 +226,14 @@ class MemoryStore:
             self.kept[article_id] = {**values, "id": article_id}
         if new:
             row["last_new_at"] = now
-        return Recorded(len(new), len(changed))
+        for left_out in step.left_out:
+            told = SetAside(left_out.guid, left_out.title, left_out.reason)
+            first = self.set_aside.get((step.source_id, left_out.key), (told, left_out.written, now, now))[2]
+            self.set_aside[step.source_id, left_out.key] = (told, left_out.written, first, now)
+        for values in new:
+            self.set_aside.pop((step.source_id, values["entry_key"]), None)
+        told_all = tuple(SetAside(one.guid, one.title, one.reason) for one in step.left_out)
+        return Recorded(len(new), len(changed), told_all)
 
     def _stored(self, source_id: int) -> list[StoredArticle]:
         names = ("id", "entry_key", "identity", "url", "title", "content_hash")
@@ -224,8 +290,3 @@ def _status(row: Mapping[str, Any], articles: int, now: datetime) -> SourceStatu
         articles=articles,
         **{name: row[name] for name in copied.split()},
     )
-
-
-def _article(source_name: str, values: Mapping[str, Any]) -> Article:
-    copied = "id title url author language summary content published_at published_from fetched_at"
-    return Article(source_name=source_name, **{name: values[name] for name in copied.split()})

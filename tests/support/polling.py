@@ -51,7 +51,14 @@ class FunctionKind:
 class NoHttp:
     """For kinds that ask nobody."""
 
-    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        only: frozenset[str] | None = None,
+        cut_at: int | None = None,
+    ) -> Response:
         raise AssertionError(f"nobody asks for {url} here")
 
 

@@ -25,6 +25,9 @@ def metrics_of_an_hour() -> Metrics:
     metrics.restarts, metrics.store_outages = 4, 5
     metrics.failing["Fenwick CERT"] = "dns: no address for cert.fenwick.example"
     metrics.last_fetch = MOMENT
+    for outcome, seconds in (("done", 1.5), ("done", 0.5), ("failed", 0.25), ("retry", 0.25)):
+        metrics.page_ended(outcome, seconds)
+    metrics.pages_pending, metrics.pages_oldest_seconds = 7, 90.4
     return metrics
 
 

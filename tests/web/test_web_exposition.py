@@ -69,6 +69,14 @@ def test_everything_that_is_counted_is_shown() -> None:
         "digestd_poll_duration_seconds_bucket{le=+Inf}": 6,
         "digestd_poll_duration_seconds_count": 6,
         "digestd_poll_duration_seconds_sum": pytest.approx(65.0),
+        "digestd_pages_total{outcome=done}": 2,
+        "digestd_pages_total{outcome=failed}": 1,
+        "digestd_pages_total{outcome=skipped}": 0,
+        "digestd_pages_total{outcome=retry}": 1,
+        "digestd_pages_total{outcome=put_off}": 0,
+        "digestd_page_seconds_total": 2.5,
+        "digestd_pages_pending": 7,
+        "digestd_pages_oldest_pending_seconds": 90.4,
     }
 
 
@@ -80,6 +88,7 @@ def test_trouble_shows_in_the_gauges() -> None:
 def test_before_the_first_fetch_there_is_no_moment_of_it() -> None:
     shown = samples(scrape(state(metrics=Metrics(0))))
     assert "digestd_last_fetch_timestamp_seconds" not in shown
+    assert "digestd_pages_pending" not in shown
     assert shown["digestd_poll_duration_seconds_count"] == 0
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import trio
 from rich.console import Console
@@ -69,14 +71,16 @@ class Bar(Watcher):
             TextColumn("polling"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[news]} new, {task.fields[failed]} failed"),
+            TextColumn(
+                "{task.fields[news]} new, {task.fields[failed]} failed, {task.fields[pages]} pages read"
+            ),
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=False,
         )
-        self._task: TaskID = self._progress.add_task("polling", total=None, news=0, failed=0)
-        self._news = self._failed = 0
+        self._task: TaskID = self._progress.add_task("polling", total=None, news=0, failed=0, pages=0)
+        self._news = self._failed = self._pages = 0
 
     def __enter__(self) -> Bar:
         self._progress.start()
@@ -95,6 +99,11 @@ class Bar(Watcher):
         self._failed += result.outcome == "failed"
         self._progress.update(self._task, advance=1, news=self._news, failed=self._failed)
 
+    def extracted(self, outcome: str) -> None:
+        """See :class:`digestd.daemon.Watcher`."""
+        self._pages += outcome == "done"
+        self._progress.update(self._task, pages=self._pages)
+
 
 def summary_text(summary: Summary) -> str:
     """The summary of `--once`, one number to a line, with the reason of each failure."""
@@ -112,6 +121,7 @@ def summary_text(summary: Summary) -> str:
         *_not_polled(summary),
         f"articles new       {totals['articles_new']}",
         f"         updated   {totals['articles_updated']}",
+        *_pages(totals),
         f"seconds            {totals['duration_seconds']:.1f}",
     ]
     if not summary.sources and not summary.interrupted:
@@ -127,3 +137,15 @@ def _not_polled(summary: Summary) -> list[str]:
         for name, reason in sorted(summary.not_polled.items())
     ]
     return [f"        not polled {len(reasons)}", *reasons]
+
+
+def _pages(totals: Mapping[str, Any]) -> list[str]:
+    lines = [f"pages read         {totals['pages_done']}"]
+    for outcome, label in (
+        ("pages_failed", "failed"),
+        ("pages_skipped", "skipped"),
+        ("pages_pending", "pending"),
+    ):
+        if totals[outcome]:
+            lines.append(f"      {label:<13}{totals[outcome]}")
+    return lines

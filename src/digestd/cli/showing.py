@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import trio
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from digestd import log
-from digestd.cli.loading import end_with_reader, load_configuration, quiet_level, warn
-from digestd.config import Configuration, database_url
+from digestd.cli.loading import end_with_reader
+from digestd.cli.tables import distance, looking_into, prepared, print_table, stamp
+from digestd.config import Configuration
+from digestd.digest.excerpt import excerpt
 from digestd.digest.render import render_digest
 from digestd.digest.select import Item
 from digestd.feed.html import to_text
-from digestd.feed.text import strip_controls
 from digestd.model import Article, SourceStatus, mask_url
-from digestd.store import Store
-from digestd.store.owner import current_owner
-from digestd.store.sql import open_store
 
 
 def sources(file: Path | None, level: str | None, *, failing: bool, as_json: bool) -> None:
     """Print every source with its state, as a table or as JSON."""
-    config = _prepared(file, level)
+    config = prepared(file, level)
     statuses = trio.run(_read_sources, config)
     end_with_reader()
     shown = [status for status in statuses if status.last_error is not None or not failing]
@@ -45,7 +35,7 @@ def sources(file: Path | None, level: str | None, *, failing: bool, as_json: boo
 
 def digest(file: Path | None, level: str | None, *, per_source: int, days: float) -> None:
     """Print the newest articles by source."""
-    config = _prepared(file, level)
+    config = prepared(file, level)
     articles = trio.run(_read_articles, config, per_source, datetime.now(UTC) - timedelta(days=days))
     end_with_reader()
     print_digest(articles, per_source)
@@ -60,7 +50,7 @@ def print_digest(articles: Sequence[Article], per_source: int) -> None:
 
 def as_item(article: Article) -> Item:
     """`article` as plain text for the digest."""
-    text = to_text(article.summary or article.content or "")
+    text = excerpt(article.text or "", article.title) or to_text(article.summary or article.content or "")
     return Item(
         source=article.source_name,
         title=article.title,
@@ -81,10 +71,11 @@ def as_record(status: SourceStatus) -> dict[str, Any]:
         "enabled": spec.enabled,
         "state": status.state,
         "articles": status.articles,
-        "last_fetched_at": _stamp(status.last_fetched_at),
-        "last_success_at": _stamp(status.last_success_at),
-        "last_new_at": _stamp(status.last_new_at),
-        "next_fetch_at": _stamp(status.next_fetch_at),
+        "entries_set_aside": status.entries_set_aside,
+        "last_fetched_at": stamp(status.last_fetched_at),
+        "last_success_at": stamp(status.last_success_at),
+        "last_new_at": stamp(status.last_new_at),
+        "next_fetch_at": stamp(status.next_fetch_at),
         "schedule_reason": status.schedule_reason,
         "consecutive_failures": status.consecutive_failures,
         "unfinished_claims": status.unfinished_claims,
@@ -92,70 +83,36 @@ def as_record(status: SourceStatus) -> dict[str, Any]:
     }
 
 
-def _prepared(file: Path | None, level: str | None) -> Configuration:
-    config = load_configuration(file)
-    warn(config)
-    log.set_up(quiet_level(level), config.settings.worker.log_format)
-    return config
-
-
 async def _read_sources(config: Configuration) -> list[SourceStatus]:
-    async with _store(config) as store:
+    async with looking_into(config) as store:
         return await store.sources(count_articles=True)
 
 
 async def _read_articles(config: Configuration, per_source: int, since: datetime) -> list[Article]:
-    async with _store(config) as store:
+    async with looking_into(config) as store:
         return await store.newest_articles(per_source, since)
 
 
-def _store(config: Configuration) -> AbstractAsyncContextManager[Store]:
-    database = config.settings.database
-    return open_store(
-        database_url(database, os.environ),
-        owner=current_owner(),
-        pool_size=1,
-        create_file=False,
-        connect_timeout_seconds=database.connect_timeout_seconds,
-    )
-
-
-def _stamp(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
 def _print_table(statuses: Sequence[SourceStatus], now: datetime) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("source", "state", "articles", "last success", "next poll", "why", "last error"):
-        table.add_column(heading, justify="right" if heading == "articles" else "left", overflow="fold")
-    for status in statuses:
-        table.add_row(*(escape(strip_controls(cell)) for cell in _cells(status, now)))
-    # A pipe has no width of its own: there, nothing is folded.
-    console = Console(width=None if sys.stdout.isatty() else 240)
-    with console.capture() as rendered:
-        console.print(table)
-    print(rendered.get(), end="")
+    headings = ("source", "state", "articles", "last success", "next poll", "why", "last error")
+    print_table(headings, (_cells(status, now) for status in statuses), right=("articles",))
     failing = sum(status.last_error is not None for status in statuses)
     print(f"{len(statuses)} sources, {failing} failing")
+    if set_aside := sum(status.entries_set_aside for status in statuses):
+        print(
+            f"{set_aside} entries could not become articles; `digestd articles --set-aside` tells which and why"
+        )
 
 
 def _cells(status: SourceStatus, now: datetime) -> tuple[str, ...]:
-    next_poll = "at once" if status.next_fetch_at is None else _distance(status.next_fetch_at, now)
+    next_poll = "at once" if status.next_fetch_at is None else distance(status.next_fetch_at, now)
     state = status.state if status.source.spec.enabled else "disabled"
     return (
         status.source.name,
         state,
         str(status.articles),
-        _distance(status.last_success_at, now) if status.last_success_at else "never",
+        distance(status.last_success_at, now) if status.last_success_at else "never",
         next_poll if status.source.spec.enabled else "",
         status.schedule_reason or "",
         status.last_error or "",
     )
-
-
-def _distance(moment: datetime, now: datetime) -> str:
-    seconds = (moment - now).total_seconds()
-    amount = abs(seconds)
-    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-    unit, size = next(((unit, size) for unit, size in units if amount >= size), ("s", 1))
-    return f"in {amount / size:.0f} {unit}" if seconds > 0 else f"{amount / size:.0f} {unit} ago"

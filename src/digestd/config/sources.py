@@ -47,6 +47,10 @@ class SourceEntry(Section):
             raise ValueError(
                 "may hold text, finite numbers, true, false, lists and mappings (quote dates)"
             ) from None
+        if options.get("content", "page") not in ("page", "feed"):
+            raise ValueError(
+                "content must be 'page' (fetch the article's page) or 'feed' (what the feed says is enough)"
+            )
         return options
 
     @field_validator("url")

@@ -1,4 +1,4 @@
-"""`--once`: poll the sources that are due, one time, and say what happened."""
+"""`--once`: poll the sources that are due, one time, drain extraction, and say what happened."""
 
 from __future__ import annotations
 
@@ -55,11 +55,15 @@ class Watcher:
     def polled(self, result: PollResult) -> None:
         """One of them was."""
 
+    def extracted(self, outcome: str) -> None:
+        """An attempt at an article's page ended: `done`, `failed`, `skipped`, `retry` or `put_off`."""
+
 
 async def once(
     config: Configuration, environ: Mapping[str, str], selection: Selection, watcher: Watcher
 ) -> Summary:
-    """Poll the sources of `selection` once each and return what happened.
+    """Poll the sources of `selection` once each, read the pages of articles until none is due (with named sources: of
+    theirs), and return what happened.
 
     Error handling and cancellation as in :func:`digestd.daemon.serve.serve`.
     """
@@ -78,7 +82,7 @@ async def _once(
     async with trio.open_nursery() as services:
         await services.start(ending.watch)
         with ending.hurry:
-            async with open_pipeline(config, environ, ending, metrics) as pipeline:
+            async with open_pipeline(config, environ, ending, metrics, watcher.extracted) as pipeline:
                 if pipeline is not None:
                     chosen = choose(pipeline.statuses, selection)
                     tell_started(config, environ, len(chosen))
@@ -162,8 +166,15 @@ async def _poll_each(
 
     async with trio.open_nursery() as sources:
         sources.start_soon(ending.bound_by_grace, sources.cancel_scope)
-        async with trio.open_nursery() as polls:
-            for status in chosen:
-                polls.start_soon(poll, status, name=f"source {status.source.name}")
+        async with trio.open_nursery() as work:
+            polled = trio.Event()
+            if pipeline.extraction is not None:
+                # Who asked for single sources wants to see these.
+                its = [status.source.id for status in chosen] if selection.names else None
+                work.start_soon(pipeline.extraction.drain, polled, its, name="extraction")
+            async with trio.open_nursery() as polls:
+                for status in chosen:
+                    polls.start_soon(poll, status, name=f"source {status.source.name}")
+            polled.set()
         sources.cancel_scope.cancel()
     ending.tell_if_cut_off()

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from digestd import __version__, kinds
-from digestd.config import Configuration, database_url
+from digestd.config import Configuration, Settings, database_url
 from digestd.daemon.ending import Ending
 from digestd.errors import StoreUnavailable
 from digestd.feed.outage import OutageDetector
+from digestd.ingest.extraction.pages import Pages
+from digestd.ingest.extraction.service import TURN_SECONDS, Extraction, Limits
 from digestd.ingest.http import open_http
 from digestd.ingest.politeness import Hosts, key_of
-from digestd.ingest.poll import Poller
+from digestd.ingest.poll import LEASE_MARGIN_SECONDS, Poller
+from digestd.ingest.robots import Robots
 from digestd.ingest.slots import Slots
 from digestd.ingest.source import Surroundings
 from digestd.ingest.storing import StoreAccess
-from digestd.ingest.workers import open_parser
+from digestd.ingest.workers.pool import open_parser, open_reader
 from digestd.log import get_logger
 from digestd.metrics import Metrics
 from digestd.model import SourceStatus, mask_url
@@ -32,17 +35,24 @@ PARSERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What the sources' tasks run on, and the enabled sources with their state."""
+    """What the sources' tasks run on, the enabled sources with their state, and the extraction of articles unless it is
+    turned off."""
 
     around: Surroundings
     statuses: list[SourceStatus]
+    extraction: Extraction | None
 
 
 @asynccontextmanager
 async def open_pipeline(
-    config: Configuration, environ: Mapping[str, str], ending: Ending, metrics: Metrics
+    config: Configuration,
+    environ: Mapping[str, str],
+    ending: Ending,
+    metrics: Metrics,
+    on_page: Callable[[str], None] = lambda outcome: None,
 ) -> AsyncIterator[Pipeline | None]:
-    """Store, HTTP and parser, opened in this order and closed in the other. None when a signal came before they stood.
+    """Store, HTTP, parser and reader, opened in this order and closed in the other. None when a signal came before they
+    stood. `on_page` is told the outcome of each attempt at an article's page.
 
     Error handling: :class:`digestd.errors.StoreError` when the database is not to be had.
     """
@@ -68,7 +78,11 @@ async def open_pipeline(
             return
         enabled = [status for status in await _synced(config, store) if status.source.spec.enabled]
         hosts = Hosts(settings.fetch.per_host_concurrency, settings.fetch.per_host_delay_seconds)
-        async with open_http(settings.fetch, hosts) as http, open_parser(PARSERS) as parse:
+        async with (
+            open_http(settings.fetch, hosts) as http,
+            open_parser(PARSERS) as parse,
+            open_reader(settings.extract.processes, settings.extract.timeout_seconds) as read,
+        ):
             access = StoreAccess(store, metrics)
             chance = random.Random()  # noqa: S311 - jitter is no secret
             used = frozenset(status.source.spec.kind for status in enabled)
@@ -82,10 +96,39 @@ async def open_pipeline(
                 metrics=metrics,
                 settings=settings.worker,
                 chance=chance,
+                extract=settings.extract.enabled,
             )
             slots = Slots(settings.worker.max_sources)
             around = Surroundings(poller, access, hosts, slots, ending.shutdown, chance)
-            yield Pipeline(around, statuses)
+            extraction = None
+            if settings.extract.enabled:
+                pages = Pages(http, Robots(http), hosts, read, user_agent=settings.fetch.user_agent)
+                extraction = _extraction(settings, pages, around, metrics, on_page)
+            yield Pipeline(around, statuses, extraction)
+
+
+def _extraction(
+    settings: Settings, pages: Pages, around: Surroundings, metrics: Metrics, on_page: Callable[[str], None]
+) -> Extraction:
+    fetch, extract = settings.fetch, settings.extract
+    # For robots.txt and the page, and for every page before it to be read.
+    work = 2 * fetch.timeout_seconds + extract.timeout_seconds * (1 + extract.max_pages / extract.processes)
+    limits = Limits(
+        pages=extract.max_pages,
+        # As many as can be at work at one time, if all are on one host.
+        per_source=fetch.per_host_concurrency + extract.processes + 1,
+        lease_seconds=TURN_SECONDS + work + LEASE_MARGIN_SECONDS,
+    )
+    return Extraction(
+        pages=pages,
+        store=around.store,
+        hosts=around.hosts,
+        shutdown=around.shutdown,
+        metrics=metrics,
+        chance=around.chance,
+        limits=limits,
+        on_page=on_page,
+    )
 
 
 def tell_started(config: Configuration, environ: Mapping[str, str], sources: int) -> None:

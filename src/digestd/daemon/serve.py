@@ -81,6 +81,8 @@ async def _run_sources(
     async with trio.open_nursery() as sources:
         statuses = pipeline.statuses
         supervisor.start(sources, statuses)
+        if pipeline.extraction is not None:
+            sources.start_soon(pipeline.extraction.run, name="extraction")
         sources.start_soon(ending.bound_by_grace, sources.cancel_scope, name="shutdown")
         sources.start_soon(health.tick, name="progress ticker")
         sources.start_soon(_watchdog, notifier, environ, ending, name="watchdog")
@@ -115,7 +117,7 @@ async def _tick(metrics: Metrics, supervisor: Supervisor, notifier: Notifier) ->
     while True:
         await trio.sleep(METRICS_SECONDS)
         get_logger().info("worker.metrics", **metrics.event(trio.current_time()))
-        failing = len(metrics.failing)
         notifier.status(
-            f"{supervisor.running} sources, {failing} failing, {metrics.articles_new} new articles"
+            f"{supervisor.running} sources, {len(metrics.failing)} failing, {metrics.articles_new} new articles, "
+            f"{metrics.pages_pending or 0} pages pending"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterable, Sequence
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -61,16 +62,50 @@ def decode(body: bytes, content_type: str | None) -> str:
     body that is valid UTF-8 is UTF-8 where only Latin-1 or ASCII is claimed. The first that fits wins;
     where none fits, what cannot be read becomes U+FFFD. Never raises.
     """
+    marked = read_marked(body)
+    if marked is not None:
+        return marked
+    family = next((name for start, name in _FAMILIES if body.startswith(start)), None)
+    names = codecs_of([charset_parameter(content_type), _declared(body, family or "latin-1"), family])
+    if family and names[0].startswith("utf-8"):
+        # The first bytes say otherwise, and UTF-16 of plain ASCII would pass as UTF-8 full of NUL.
+        names.remove(names[0])
+    return read_as(body, names)
+
+
+def read_marked(body: bytes) -> str | None:
+    """Read `body` as its byte order mark says, without the mark; None where it has none. Never raises."""
     for mark, name in _BYTE_ORDER_MARKS:
         if body.startswith(mark):
             return body[len(mark) :].decode(name, "replace")
-    candidates = _candidates(body, content_type)
+    return None
+
+
+def read_as(body: bytes, names: Sequence[str]) -> str:
+    """Read `body` as the first of the codecs `names` that fits it; as UTF-8 before them where they are only what
+    servers and templates say when nobody chose anything.
+
+    Where none fits, what cannot be read becomes U+FFFD. `names` are of :func:`codecs_of`. Never raises.
+    """
+    careless = ["utf-8"] if all(name in _CARELESS for name in names) else []
+    candidates = list(dict.fromkeys(_SUPERSETS.get(name, name) for name in [*careless, *names]))
     for name in candidates:
         try:
             return body.decode(name)
         except UnicodeDecodeError:
             continue
     return body.decode(_nearest(body, candidates), "replace")
+
+
+def codecs_of(claims: Iterable[str | None]) -> list[str]:
+    """Python's names of the character sets that `claims` name, without those that name none."""
+    return [name for name in map(_codec, claims) if name]
+
+
+def charset_parameter(content_type: str | None) -> str | None:
+    """The charset that a Content-Type names, as it is written; None where it names none."""
+    match = _CHARSET.search(content_type or "")
+    return match[1] if match else None
 
 
 def mend(text: str) -> str:
@@ -82,23 +117,6 @@ def mend(text: str) -> str:
     if "&#" not in text:
         return text
     return _REFERENCE.sub(_unless_forbidden, _PAIR.sub(_joined, text))
-
-
-def _candidates(body: bytes, content_type: str | None) -> list[str]:
-    family = next((name for start, name in _FAMILIES if body.startswith(start)), None)
-    claims = [_charset(content_type), _declared(body, family or "latin-1"), family]
-    names = [name for name in map(_codec, claims) if name]
-    if family and names[0].startswith("utf-8"):
-        # The first bytes say otherwise, and UTF-16 of plain ASCII would pass as UTF-8 full of NUL.
-        names.remove(names[0])
-    if all(name in _CARELESS for name in names):
-        names.insert(0, "utf-8")
-    return list(dict.fromkeys(_SUPERSETS.get(name, name) for name in names))
-
-
-def _charset(content_type: str | None) -> str | None:
-    match = _CHARSET.search(content_type or "")
-    return match[1] if match else None
 
 
 def _declared(body: bytes, family: str) -> str | None:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from digestd.feed.completeness import COMPLETE_CHARACTERS, is_complete
 from digestd.feed.dates import parse_date
-from digestd.feed.html import clean, from_text
+from digestd.feed.html import clean, cleaned_to_text, from_text
 from digestd.feed.identity import content_hash_of, identity_of
 from digestd.feed.text import collapse, storable
 from digestd.model import Entry
@@ -19,11 +20,15 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """A text as a document holds it: HTML whose links are relative to `base`, or plain text."""
+    """A text as a document holds it: HTML whose links are relative to `base`, or plain text.
+
+    `is_summary` marks what stands in place of a content, and was written as a summary or description.
+    """
 
     value: str
     is_html: bool
     base: str
+    is_summary: bool = False
 
     def as_html(self) -> str:
         """The text as sanitised HTML with absolute links."""
@@ -52,6 +57,7 @@ def make_entry(
     summary, content = _distinct(summary, content)
     summary_value = summary.value.strip() if summary else None
     content_value = content.value.strip() if content else None
+    content_html = _kept(content.as_html()) if content else None
     return Entry(
         identity=identity_of(guid, link, title, published_at, content_value or summary_value),
         content_hash=content_hash_of(title, author, link, summary_value, content_value),
@@ -61,9 +67,10 @@ def make_entry(
         author=author,
         language=language_tag(language),
         summary=_kept(summary.as_html()) if summary else None,
-        content=_kept(content.as_html()) if content else None,
+        content=content_html,
         published_at=published_at,
         published_raw=published_raw,
+        complete=content is not None and not content.is_summary and _is_complete(content_html),
     )
 
 
@@ -71,6 +78,11 @@ def language_tag(text: str | None) -> str | None:
     """Give `text` as a language tag (RFC 5646), or None where it is none."""
     text = (text or "").strip()
     return text.replace("_", "-") if _LANGUAGE.fullmatch(text) and len(text) <= 35 else None
+
+
+def _is_complete(html: str | None) -> bool:
+    # Markup only makes it longer, and most are short: those need no look at their text.
+    return html is not None and len(html) >= COMPLETE_CHARACTERS and is_complete(cleaned_to_text(html))
 
 
 def _kept(text: str | None) -> str | None:

@@ -33,6 +33,7 @@ _AS_TEXT = nh3.Cleaner(
 _IMAGE = re.compile(r'<img(?: [a-z]+="[^"]*")*>')
 _PIXEL_SIDE = re.compile(r' (width|height)="\s*[01](?:px)?\s*"')
 _TAG = re.compile(r"<[^<>]*>")
+_BREAKING_TAG = re.compile(rf"</?(?:{'|'.join(sorted(_BREAKING))})\b[^<>]*>")
 
 # Sanitising takes time by the square of the depth: 50,000 nested elements need four seconds.
 _DEEPEST = 5_000
@@ -64,6 +65,11 @@ def to_text(value: str) -> str:
         return collapse(value)
     marked = _TAG.sub(" ", value) if _is_too_deep(value) else _AS_TEXT.clean(value)
     return collapse(storable(html.unescape(_TAG.sub(" ", marked))))
+
+
+def cleaned_to_text(cleaned: str) -> str:
+    """Turn what :func:`clean` gave into the text that :func:`to_text` makes of it, at a third of the cost."""
+    return collapse(html.unescape(_TAG.sub("", _BREAKING_TAG.sub(" ", cleaned))))
 
 
 def from_text(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from digestd.errors import NotAFeed
+from digestd.feed.border import read_each
 from digestd.feed.entry import Prose, language_tag, make_entry
 from digestd.feed.json_values import Object, load, object_of, objects_of, text_of
 from digestd.feed.link import absolute_link, is_web_address
@@ -33,13 +34,19 @@ def parse_json_feed(text: str, url: str) -> Document:
         raise NotAFeed("a JSON Feed without its list of items came instead of a feed")
     items = objects_of(feed, "items")
     refuse_too_many(len(items))
+    entries, left_out = read_each(items, lambda item: _entry(item, feed, url), _name)
     return Document(
         url=url,
         format="json" + version[1].replace(".", ""),
         title=collapse(storable(text_of(feed, "title"))) or None,
         language=language_tag(text_of(feed, "language")),
-        entries=tuple(_entry(item, feed, url) for item in items),
+        entries=entries,
+        left_out=left_out,
     )
+
+
+def _name(item: Object) -> tuple[str, str]:
+    return text_of(item, "id"), text_of(item, "title")
 
 
 def _entry(item: Object, feed: Object, url: str) -> Entry:

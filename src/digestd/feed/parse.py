@@ -13,6 +13,7 @@ import feedparser
 from feedparser.api import LooseFeedParser, StrictFeedParser
 
 from digestd.errors import ParserFailed
+from digestd.feed.border import read_each
 from digestd.feed.encoding import decode, mend
 from digestd.feed.entry import Prose, language_tag, make_entry
 from digestd.feed.html import to_text
@@ -30,9 +31,20 @@ _LONGEST_REASON = 200
 # A base is written once and stands in every link that is relative to it. Longer URLs are none that work.
 _LONGEST_BASE = 2_000
 
-# feedparser resolves a guid against the address of the feed, which would make it another guid after a
-# redirect.
+_push_content = LooseFeedParser.push_content
+
+
+def _push_marked(parser: Any, tag: str, *arguments: Any) -> None:
+    """Begin a content as feedparser does, and mark a second summary or description, which it takes for a content."""
+    _push_content(parser, tag, *arguments)
+    if tag == "content" and parser._summaryKey == "content":
+        parser.contentparams["is_summary"] = True
+
+
 for _parser in (LooseFeedParser, StrictFeedParser):
+    _parser.push_content = _push_marked
+    # feedparser resolves a guid against the address of the feed, which would make it another guid after a
+    # redirect.
     _parser.can_be_relative_uri = _parser.can_be_relative_uri - {"id"}
 
 # What feedparser gives for a feed or an entry. Only dict's own methods are used on it: its `get` and `[]`
@@ -67,12 +79,14 @@ def _parse_xml(text: str, raw: str, url: str) -> Document:
     refuse_too_many(len(entries))
     feed = parsed.get("feed") or {}
     language = language_tag(_text(feed, "language"))
+    read, left_out = read_each(entries, lambda entry: _entry(entry, url, language), _name)
     return Document(
         url=url,
         format=version or "unknown",
         title=_title(feed) or None,
         language=language,
-        entries=tuple(_entry(entry, url, language) for entry in entries),
+        entries=read,
+        left_out=left_out,
         whole=not (parsed.get("bozo") and is_cut_off(text)),
     )
 
@@ -108,6 +122,10 @@ def _entry(entry: _Parsed, url: str, language: str | None) -> Entry:
         content=_content(entry, url),
         dates=[_text(entry, name) for name in ("published", "updated", "created")],
     )
+
+
+def _name(entry: _Parsed) -> tuple[str, str]:
+    return _text(entry, "id"), _text(entry, "title")
 
 
 def _text(holder: _Parsed, name: str) -> str:
@@ -155,7 +173,8 @@ def _prose(value: str, detail: _Parsed, url: str) -> Prose:
     """A value without details is one that feedparser copied from HTML content."""
     is_html = (_text(detail, "type") or "text/html") in _HTML_TYPES
     base = _text(detail, "base")
-    return Prose(value, is_html, base if 0 < len(base) <= _LONGEST_BASE else url)
+    is_summary = "is_summary" in detail
+    return Prose(value, is_html, base if 0 < len(base) <= _LONGEST_BASE else url, is_summary)
 
 
 def _content(entry: _Parsed, url: str) -> Prose | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from digestd.errors import NotAFeed
+from digestd.feed.border import read_each
 from digestd.feed.entry import Prose, language_tag, make_entry
 from digestd.feed.html import to_text
 from digestd.feed.json_values import Object, object_of, objects_of, text_of
@@ -28,18 +29,28 @@ def read_rss_in_json(feed: Object, url: str) -> Document:
     items = objects_of(channel, "item") or [item for item in [object_of(channel, "item")] if item]
     refuse_too_many(len(items))
     language = language_tag(text_of(channel, "language"))
+    entries, left_out = read_each(items, lambda item: _entry(item, url, language), _name)
     return Document(
         url=url,
         format="rssjson",
         title=to_text(text_of(channel, "title")) or None,
         language=language,
-        entries=tuple(_entry(item, url, language) for item in items),
+        entries=entries,
+        left_out=left_out,
     )
 
 
-def _entry(item: Object, url: str, language: str | None) -> Entry:
+def _name(item: Object) -> tuple[str, str]:
+    return _guid(item), text_of(item, "title")
+
+
+def _guid(item: Object) -> str:
     # An element with attributes is an object, with its text as #value.
-    guid = text_of(item, "guid") or text_of(object_of(item, "guid"), "#value")
+    return text_of(item, "guid") or text_of(object_of(item, "guid"), "#value")
+
+
+def _entry(item: Object, url: str, language: str | None) -> Entry:
+    guid = _guid(item)
     href = text_of(item, "link") or (guid if is_web_address(guid) else "")
     return make_entry(
         guid=guid,

@@ -6,7 +6,6 @@ import re
 
 # NUL fits into no PostgreSQL text, a lone surrogate into no UTF-8.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_SPACES = re.compile(r"\s+")
 
 # C0 but tab and newline, DEL, C1, and the characters that turn or hide text (Unicode TR 36, 3.1;
 # CVE-2021-42574).
@@ -22,7 +21,7 @@ def storable(text: str) -> str:
 
 def collapse(text: str) -> str:
     """Give `text` on one line: runs of white space become one space, none is left at the ends."""
-    return _SPACES.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def strip_controls(text: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 import httpcore2
 import httpx2
@@ -22,10 +22,10 @@ from digestd.errors import (
     HTTPStatus,
     ProtocolFailed,
     RedirectFailed,
-    TooLarge,
 )
-from digestd.ingest.network.coding import ACCEPT_ENCODING, BodyDecoder
-from digestd.ingest.network.connect import Resolver, TrioStream
+from digestd.ingest.network.body import Wanted, drain, read
+from digestd.ingest.network.coding import ACCEPT_ENCODING
+from digestd.ingest.network.resolve import Resolver
 from digestd.ingest.network.statuses import retry_after_seconds, sentence
 from digestd.ingest.network.transport import open_transport
 from digestd.ingest.network.urls import REDIRECTS, carried, masked, redirected, same_origin, target_of
@@ -39,10 +39,12 @@ THROTTLED_PAUSE_SECONDS = 60.0
 _WITHOUT_DOCUMENT = frozenset({204, 205, 206, 226})
 _PAUSING = frozenset({429, 503})
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
-# A redirect's body is read so that its connection can be used for the next hop, but not for longer than this.
-_REDIRECT_BODY_BYTES = 64 * 1024
 _QUOTED_CHARACTERS = 200
 _CONNECT_SECONDS = 10.0
+
+
+Permit: TypeAlias = Callable[[str], Awaitable[None]]
+"""Asked for leave to fetch a URL: returns, or raises a `FetchError`."""
 
 
 class FetchLimits(Protocol):
@@ -109,8 +111,19 @@ class HttpClient:
         self._limits = limits
         self._hosts = hosts
 
-    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        only: frozenset[str] | None = None,
+        cut_at: int | None = None,
+        permit: Permit | None = None,
+    ) -> Response:
         """See :meth:`digestd.kinds.Http.get`.
+
+        `permit` is asked before each redirect is followed, within the same deadline: the
+        :class:`~digestd.errors.FetchError` that it raises is the answer.
 
         User info in `url` is sent as Basic authentication to its own origin and to no other. A redirect to
         another host is counted there, and raises :class:`~digestd.errors.HostPaused` if that host is paused.
@@ -120,17 +133,20 @@ class HttpClient:
         asked = {name.lower(): value for name, value in (headers or {}).items()}
         if target.authorization is not None:
             asked.setdefault("authorization", target.authorization)
+        wanted = Wanted(self._limits.max_body_bytes, only, cut_at)
         seconds = self._limits.timeout_seconds
         try:
             with trio.fail_after(seconds):
-                return await self._follow(target.url, asked)
+                return await self._follow(target.url, asked, wanted, permit)
         except trio.TooSlowError:
             raise FetchTimeout(f"no complete answer within {seconds:g} s (fetch.timeout_seconds)") from None
 
-    async def _follow(self, url: httpx2.URL, headers: dict[str, str]) -> Response:
+    async def _follow(
+        self, url: httpx2.URL, headers: dict[str, str], wanted: Wanted, permit: Permit | None
+    ) -> Response:
         visited = {url}
         while True:
-            answer = await self._exchange(url, headers, hops=len(visited) - 1)
+            answer = await self._exchange(url, headers, wanted, hops=len(visited) - 1)
             if isinstance(answer, Response):
                 return answer
             onward = redirected(url, answer)
@@ -139,6 +155,8 @@ class HttpClient:
             if len(visited) > self._limits.max_redirects:
                 limit = self._limits.max_redirects
                 raise RedirectFailed(f"more than {limit} redirects (fetch.max_redirects)")
+            if permit is not None:
+                await permit(str(onward))
             self._count(url, onward)
             if not same_origin(url, onward):
                 headers = carried(headers)
@@ -157,21 +175,23 @@ class HttpClient:
             raise HostPaused(message, retry_after=seconds)
         self._hosts.count(target)
 
-    async def _exchange(self, url: httpx2.URL, headers: dict[str, str], *, hops: int) -> Response | str:
+    async def _exchange(
+        self, url: httpx2.URL, headers: dict[str, str], wanted: Wanted, *, hops: int
+    ) -> Response | str:
         """Ask once. Returns the answer, or the `Location` of a redirect."""
         with _translated():
             response = await self._send(url, headers)
             async with aclosing(response):
                 status = response.status_code
                 if status in REDIRECTS:
-                    await _drain(response)
+                    await drain(response)
                     return response.headers.get("location", "").strip()
                 if status == 304 and not _CONDITIONS.isdisjoint(headers):
-                    await _drain(response)
+                    await drain(response)
                     return Response(str(url), status, _fields(response), b"")
                 if not 200 <= status < 300 or status in _WITHOUT_DOCUMENT:
                     self._refuse(url, response, hops)
-                body = await _read(response, self._limits.max_body_bytes)
+                body = await read(response, wanted)
                 return Response(str(url), status, _fields(response), body)
 
     async def _send(self, url: httpx2.URL, headers: dict[str, str]) -> httpx2.Response:
@@ -216,61 +236,6 @@ def _translated() -> Iterator[None]:
 
 def _quoted(error: Exception) -> str:
     return str(error).rstrip(".")[:_QUOTED_CHARACTERS]
-
-
-async def _drain(response: httpx2.Response) -> None:
-    """Read a body nobody wants: only a connection that was read to its end is used again."""
-    size = 0
-    last = b""
-    async with aclosing(response.aiter_raw()) as chunks:
-        async for last in chunks:
-            size += len(last)
-            if size > _REDIRECT_BODY_BYTES:
-                return
-            await trio.lowlevel.checkpoint()
-    await _close_if_surplus(response, last)
-
-
-async def _read(response: httpx2.Response, limit: int) -> bytes:
-    """The whole body, its content codings undone."""
-    declared = _declared_length(response)
-    if declared is not None and declared > limit:
-        raise TooLarge(f"the body has {declared} bytes, more than {limit} (fetch.max_body_bytes)")
-    decoder = BodyDecoder(response.headers.get("content-encoding", ""), limit)
-    body = bytearray()
-    last = b""
-    async with aclosing(response.aiter_raw()) as chunks:
-        async for last in chunks:
-            for piece in decoder.decode(last):
-                body += piece
-                # One read can hold ten thousand chunks of a byte each, which come without a checkpoint.
-                await trio.lowlevel.checkpoint()
-    if await _close_if_surplus(response, last) and declared is not None:
-        raise ProtocolFailed(f"the server sent more than the {declared} bytes it declared")
-    decoder.finish()
-    return bytes(body)
-
-
-async def _close_if_surplus(response: httpx2.Response, last: bytes) -> bool:
-    """Close the connection, and say so, if more came than the answer: the next answer would begin with it.
-
-    `last` is the last piece of the body. h11 hands over what a read brought at once, so that a read ends with
-    that piece (without a declared length: with an empty line) unless something follows.
-    """
-    stream = response.extensions.get("network_stream")
-    if not isinstance(stream, TrioStream) or not stream.last_read:
-        return False
-    by_length = last and _declared_length(response) is not None
-    if stream.last_read.endswith(last if by_length else (b"\n\r\n", b"\n\n")):
-        return False
-    await stream.aclose()
-    return True
-
-
-def _declared_length(response: httpx2.Response) -> int | None:
-    """What `Content-Length` says, where it counts (RFC 9112, 6.3); h11 has seen to it that it is a number."""
-    length = response.headers.get("content-length")
-    return None if length is None or "transfer-encoding" in response.headers else int(length)
 
 
 def _fields(response: httpx2.Response) -> Mapping[str, str]:

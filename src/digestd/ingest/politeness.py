@@ -31,6 +31,9 @@ def key_of(url: str) -> str:
 LONGEST_PAUSE_SECONDS = 86_400.0
 """One header must not silence a host for longer than a day."""
 
+LONGEST_SPACING_SECONDS = 60.0
+"""A host that asks for more time between two starts gets this: its sources must come to their turns."""
+
 
 @dataclass(frozen=True, slots=True)
 class HostsStatistics:
@@ -117,6 +120,14 @@ class Hosts:
         host = self._record(url)
         host.paused_until = max(host.paused_until, trio.current_time() + min(seconds, LONGEST_PAUSE_SECONDS))
 
+    def slow_down(self, url: str, seconds: float | None) -> None:
+        """Keep starts at the host of `url` at least `seconds` apart, at most 60, until told otherwise.
+
+        None asks for nothing beyond our own spacing. Private hosts get what they ask for, too. A host may be
+        forgotten, with what it asked, once its next start would wait no longer: to be told anew at each.
+        """
+        self._record(url).asked_seconds = min(seconds or 0.0, LONGEST_SPACING_SECONDS)
+
     def paused_for(self, url: str) -> float:
         """For how many seconds more the host of `url` is paused: 0 when it is not."""
         host = self._hosts.get(key_of(url))
@@ -151,10 +162,19 @@ class Hosts:
 class _Host:
     """What is remembered of one host. `starting` is held from the wait for a start to the start."""
 
-    __slots__ = ("delay_seconds", "last_start", "paused_until", "places", "starting", "users")
+    __slots__ = (
+        "asked_seconds",
+        "delay_seconds",
+        "last_start",
+        "paused_until",
+        "places",
+        "starting",
+        "users",
+    )
 
     def __init__(self, concurrency: int, delay_seconds: float) -> None:
         self.delay_seconds = delay_seconds
+        self.asked_seconds = 0.0
         self.last_start = _NEVER
         self.paused_until = _NEVER
         self.places = trio.Semaphore(concurrency)
@@ -162,7 +182,8 @@ class _Host:
         self.users = 0
 
     def due_at(self) -> float:
-        return max(self.last_start + self.delay_seconds, self.paused_until)
+        spacing = max(self.delay_seconds, self.asked_seconds)
+        return max(self.last_start + spacing, self.paused_until)
 
     def is_idle(self, now: float) -> bool:
         return self.users == 0 and self.due_at() <= now

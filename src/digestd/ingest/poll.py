@@ -56,6 +56,7 @@ class Poller:
         metrics: Metrics,
         settings: WorkerSettings,
         chance: random.Random,
+        extract: bool = True,
     ) -> None:
         self._store = store
         self._http = http
@@ -64,6 +65,7 @@ class Poller:
         self._metrics = metrics
         self._settings = settings
         self._chance = chance
+        self._extract = extract
 
     @property
     def lease_seconds(self) -> float:
@@ -93,6 +95,11 @@ class Poller:
         error = f"{wait.unfinished_claims} polls in a row never ended: this source may be crashing digestd"
         self._metrics.source_polled(name, error, datetime.now(UTC))
         get_logger().error("worker.source.put_off", source=name, error=error, next_in_seconds=wait.seconds)
+
+    def tell_refused(self, name: str, refused: Refused) -> None:
+        """Name a source that cannot even be claimed, wherever failures show; its task raises what happened."""
+        error = f"the store cannot claim it: {type(refused.error).__name__}: {refused.error}"
+        self._metrics.source_polled(name, error, datetime.now(UTC))
 
     async def _steps(self, claim: Claim) -> PollResult:
         began = trio.current_time()
@@ -160,7 +167,9 @@ class Poller:
     ) -> tuple[StepRecord, Recorded | LeaseLost | Refused]:
         chance, offline = self._chance.random(), self._network.offline
         verdict = judge(claim, step, self._settings, chance=chance, offline=offline)
-        record = record_of(claim, step, verdict, lease_seconds=self.lease_seconds, final=final)
+        record = record_of(
+            claim, step, verdict, lease_seconds=self.lease_seconds, final=final, extract=self._extract
+        )
         return record, await self._recorded(record)
 
     async def _recorded(self, record: StepRecord) -> Recorded | LeaseLost | Refused:

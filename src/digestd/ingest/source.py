@@ -17,7 +17,7 @@ from digestd.ingest.slots import Slots
 from digestd.ingest.storing import StoreAccess
 from digestd.log import get_logger
 from digestd.model import Failure, SourceStatus
-from digestd.store import UNFINISHED_CLAIMS_LIMIT, Claim, ClaimRequest, Gone, Wait
+from digestd.store import UNFINISHED_CLAIMS_LIMIT, Claim, ClaimRequest, Gone, Refused, Wait
 
 LONGEST_SLEEP_SECONDS = 900.0
 """No sleep is longer without looking again: the clock of a suspended machine stands still."""
@@ -147,6 +147,9 @@ class SourceLife:
     async def _claim(self, *, force: bool) -> Claim | Wait | Gone:
         request = ClaimRequest(self._id, self._around.poller.lease_seconds, force)
         answer = await self._around.store.claim(request)
+        if isinstance(answer, Refused):
+            self._around.poller.tell_refused(self.name, answer)
+            raise answer.error
         if isinstance(answer, Wait):
             self._unfinished = answer.unfinished_claims
             if answer.reason == "unfinished_claims":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 import trio
@@ -16,6 +16,11 @@ from digestd.store import (
     Gone,
     Lease,
     LeaseLost,
+    PageClaims,
+    PageLost,
+    PageQueue,
+    PageRecord,
+    PageRecorded,
     Recorded,
     Refused,
     StepRecord,
@@ -36,8 +41,11 @@ class StoreAccess:
     """
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
-        self._claim: Batcher[ClaimRequest, Claim | Wait | Gone] = Batcher(store.claim)
+        self._claim: Batcher[ClaimRequest, Claim | Wait | Gone | Refused] = Batcher(store.claim)
         self._record: Batcher[StepRecord, Recorded | LeaseLost | Refused] = Batcher(store.record)
+        self._record_page: Batcher[PageRecord, PageRecorded | PageLost | Refused] = Batcher(
+            store.record_pages
+        )
         self._store = store
         self._metrics = metrics
         self._away_since: float | None = None
@@ -49,7 +57,7 @@ class StoreAccess:
         """Since when, by Trio's clock, the database has been away; None while it answers."""
         return self._away_since
 
-    async def claim(self, request: ClaimRequest) -> Claim | Wait | Gone:
+    async def claim(self, request: ClaimRequest) -> Claim | Wait | Gone | Refused:
         """See :meth:`digestd.store.Store.claim`; a lease that could not be given back before is given back first."""
         owed = self._owed.get(request.source_id)
         if owed is not None:
@@ -60,6 +68,36 @@ class StoreAccess:
     async def record(self, record: StepRecord) -> Recorded | LeaseLost | Refused:
         """See :meth:`digestd.store.Store.record`."""
         return await self._watched(self._record, record)
+
+    async def claim_pages(
+        self,
+        limit: int,
+        lease_seconds: float,
+        *,
+        per_source: int | None = None,
+        source_ids: Collection[int] | None = None,
+        except_source_ids: Collection[int] = (),
+    ) -> PageClaims:
+        """See :meth:`digestd.store.Store.claim_pages`."""
+
+        async def claim(limit: int) -> PageClaims:
+            return await self._store.claim_pages(
+                limit,
+                lease_seconds,
+                per_source=per_source,
+                source_ids=source_ids,
+                except_source_ids=except_source_ids,
+            )
+
+        return await self._watched(claim, limit)
+
+    async def record_page(self, record: PageRecord) -> PageRecorded | PageLost | Refused:
+        """See :meth:`digestd.store.Store.record_pages`."""
+        return await self._watched(self._record_page, record)
+
+    async def page_queue(self) -> PageQueue:
+        """See :meth:`digestd.store.Store.page_queue`."""
+        return await self._store.page_queue()
 
     async def give_back(self, lease: Lease) -> None:
         """Give `lease` back unused, within two seconds even where the caller is cancelled.

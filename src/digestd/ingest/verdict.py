@@ -17,6 +17,9 @@ ANSWERED = frozenset({"http_status", "protocol", "too_large", "redirect", "tls",
 PUT_OFF = frozenset({"paused", "busy"})
 """Causes that are nobody's failure: the poll is put off."""
 
+_FROM_FEED = "the source says content: feed"
+_NOT_EXTRACTED = "extract.enabled is false"
+
 _PUT_OFF_SECONDS = 60.0
 _LONGEST_MESSAGE = 500
 
@@ -53,9 +56,13 @@ def is_put_off(step: Step) -> bool:
     return step.failure is not None and step.failure.cause in PUT_OFF
 
 
-def record_of(claim: Claim, step: Step, verdict: Verdict, *, lease_seconds: float, final: bool) -> StepRecord:
-    """What to write of `step`; `final` gives the lease back. A poll that ends with more to come is due at once."""
+def record_of(
+    claim: Claim, step: Step, verdict: Verdict, *, lease_seconds: float, final: bool, extract: bool
+) -> StepRecord:
+    """What to write of `step`; `final` gives the lease back, `extract` tells whether article pages are fetched at all.
+    A poll that ends with more to come is due at once."""
     failure = step.failure
+    from_feed = claim.source.spec.options.get("content") == "feed"
     unfinished = step.more and failure is None
     return StepRecord(
         source_id=claim.source.id,
@@ -68,6 +75,8 @@ def record_of(claim: Claim, step: Step, verdict: Verdict, *, lease_seconds: floa
         next_delay_seconds=0.0 if unfinished and final else verdict.schedule.delay_seconds,
         lease_seconds=lease_seconds,
         entries=tuple(entry for document in step.documents for entry in document.entries),
+        skip_pages=_FROM_FEED if from_feed else None if extract else _NOT_EXTRACTED,
+        left_out=tuple(one for document in step.documents for one in document.left_out),
         last_error=f"{failure.cause}: {failure.message}"[:_LONGEST_MESSAGE] if failure else None,
         final=final,
     )

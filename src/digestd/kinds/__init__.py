@@ -20,14 +20,25 @@ GROUP = "digestd.kinds"
 class Http(Protocol):
     """The only way a kind reaches the network."""
 
-    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        only: frozenset[str] | None = None,
+        cut_at: int | None = None,
+    ) -> Response:
         """Ask for `url` and read the answer to its end.
 
         `headers` go with the request, and are dropped when a redirect leads to another origin (RFC 9110, 15.4;
-        conditional headers go along). Returns a :class:`~digestd.model.Response` with a 2xx status, or 304.
+        conditional headers go along). With `only`, a document of another media type than these (lower case) is not
+        read; one without a media type is, unless its first bytes tell it for a PDF, an archive or an image. With
+        `cut_at`, no more than so many bytes of the document are read, and the rest is left where it is. Returns a
+        :class:`~digestd.model.Response` with a 2xx status, or 304.
 
         Error handling: raises :class:`digestd.errors.FetchError` (a subclass, with its cause) for everything that
-        can go wrong outside this process, an error status included.
+        can go wrong outside this process, an error status included; :class:`digestd.errors.UnwantedType` where
+        `only` excludes the document.
         Resource handling: the connection is closed or back in the pool when this returns or raises.
         Cancellation: may be cancelled at any moment; nothing is kept of a half-read answer.
         """

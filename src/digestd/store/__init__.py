@@ -6,7 +6,7 @@ that what queued while the last transaction ran shares the next one (:mod:`diges
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -80,8 +80,8 @@ class StepRecord:
     `consecutive_failures` and `state` are what the row shall say afterwards. With `final` the lease is given
     back and the source is due again in `next_delay_seconds`; without, the lease is renewed for
     `lease_seconds`. `succeeded` marks a step that was not a failure (it moves `last_success_at`). `left_out` are
-    entries that could not be read: they are kept in `entries_set_aside`. `skip_pages` says why the pages of new articles are
-    not to be fetched; None: they are.
+    entries that could not be read: they are kept in `entries_set_aside`. `skip_pages` says why the pages of new
+    articles are not to be fetched; None: they are.
     """
 
     source_id: int
@@ -110,6 +110,19 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True)
+class EntrySetAside:
+    """An entry that is no article, as it is kept: why, what was written of it (JSON), and when it was seen."""
+
+    source_name: str
+    guid: str | None
+    title: str
+    reason: str
+    entry: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """The step is committed."""
 
@@ -125,8 +138,8 @@ class LeaseLost:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The step could not be written at all, which is a bug: nothing of it was, and its lease stands until it
-    expires.
+    """What was asked for one source could not be done at all, which is a bug or a damaged row: nothing of it was
+    written. The lease of a step that is refused stands until it expires.
 
     `error` is for the task of this source to raise, so that no other one suffers.
     """
@@ -257,19 +270,21 @@ class Store(Protocol):
         ...
 
     async def sources(self, *, count_articles: bool = False) -> list[SourceStatus]:
-        """Every source that is not `removed`, by name, with its state.
+        """Every source that is not `removed`, by name, with its state; one whose row cannot be read says so in
+        `last_error`.
 
-        With `count_articles` the articles of each are counted, which reads all of them; else `articles` is 0.
+        With `count_articles` the articles of each, and its entries set aside, are counted, which reads all of
+        them; else both numbers are 0.
         """
         ...
 
-    async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone]:
+    async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
         """Claim sources, one answer per request in order. A claim counts in `unfinished_claims` until it is
         recorded.
 
         A lease of another is never taken before it expires. A source with :data:`UNFINISHED_CLAIMS_LIMIT` or
         more unfinished claims is put off once for each further one (growing, at most a day) before it is
-        given out.
+        given out. A source whose row cannot be read is answered `Refused`.
         """
         ...
 
@@ -277,8 +292,14 @@ class Store(Protocol):
         """Write what steps brought, each under a savepoint of its own, one answer per record in order.
 
         New entries become articles, known ones with another content hash are updated; `last_seen_at` moves
-        for all.
+        for all. Entries that the database refuses, and those left out by the parser, are kept in
+        `entries_set_aside` by the same transaction, until they become articles; a step whose entries cannot even be
+        kept there is `Refused`.
         """
+        ...
+
+    async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
+        """The entries that could not become articles, those seen last first."""
         ...
 
     async def release(self, leases: Sequence[Lease]) -> None:
@@ -299,15 +320,23 @@ class Store(Protocol):
         ...
 
     async def claim_pages(
-        self, limit: int, lease_seconds: float, *, source_ids: Sequence[int] | None = None
+        self,
+        limit: int,
+        lease_seconds: float,
+        *,
+        per_source: int | None = None,
+        source_ids: Collection[int] | None = None,
+        except_source_ids: Collection[int] = (),
     ) -> PageClaims:
-        """Claim up to `limit` articles whose extraction is due, of the sources `source_ids` or of all.
+        """Claim up to `limit` articles whose extraction is due, of the sources `source_ids` or of all,
+        but none of `except_source_ids`, and at most `per_source` of one.
 
         Fair between sources: each source with something due gives its newest before any gives a second one; then the
-        newest first. A claim adds one to `extraction_attempts` and `extraction_unfinished`, and is due again when the
-        lease ends. An article with :data:`UNFINISHED_CLAIMS_LIMIT` or more unfinished claims is put off once for each
-        further one, as a source is; from ten on it is `failed`. Sources that were removed or disabled keep their turn:
-        their articles were seen.
+        newest first. (Where many sources have something due, a claim looks at 500 of them, the next at those after
+        them.) A claim adds one to `extraction_attempts` and `extraction_unfinished`, and is due again when the lease
+        ends. An article whose lease ended with :data:`UNFINISHED_CLAIMS_LIMIT` or more unfinished claims is put off for
+        30 seconds, doubled for each further one; after the tenth it is `failed`. One whose row cannot be read or
+        claimed is `failed` too. Sources that were removed or disabled keep their turn: their articles were seen.
         """
         ...
 

@@ -13,6 +13,9 @@ from digestd.store.text import storable
 # A publication date further ahead than the world's time zones explain is a mistake.
 _LONGEST_FUTURE = timedelta(days=1)
 
+_COMPLETE = "the feed carries the whole article"
+_NO_PAGE = "the entry has no link"
+
 
 def storable_entry(entry: Entry) -> Entry:
     """Give `entry` with texts that every database can keep, so that it compares equal to what was kept of
@@ -30,12 +33,16 @@ def storable_entry(entry: Entry) -> Entry:
     )
 
 
-def new_article(source_id: int, entry_key: str, entry: Entry, now: datetime) -> Mapping[str, Any]:
+def new_article(
+    source_id: int, entry_key: str, entry: Entry, now: datetime, *, skip_page: str | None = None
+) -> Mapping[str, Any]:
     """Every column but the id of the article that `entry`, first seen `now`, becomes.
 
-    An entry without a usable date is published when we first saw it; `published_from` says so.
+    An entry without a usable date is published when we first saw it; `published_from` says so. Its page waits to be
+    fetched unless there is none, the feed has it all, or `skip_page` says why not.
     """
     published_at = publication(entry, now)
+    skipped = skip_page or (_COMPLETE if entry.complete else None if entry.link else _NO_PAGE)
     return {
         "source_id": source_id,
         "entry_key": entry_key,
@@ -56,10 +63,14 @@ def new_article(source_id: int, entry_key: str, entry: Entry, now: datetime) -> 
         "updated_at": None,
         "last_seen_at": now,
         "content_hash": entry.content_hash,
-        "extraction": "pending" if entry.link else "skipped",
+        "extraction": "skipped" if skipped else "pending",
         "extraction_attempts": 0,
+        "extraction_failures": 0,
+        "extraction_unfinished": 0,
+        "extraction_owner": None,
         "next_extraction_at": None,
-        "extraction_error": None,
+        "extraction_error": skipped,
+        "text_hash": None,
     }
 
 

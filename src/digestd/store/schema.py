@@ -147,16 +147,31 @@ articles = Table(
     sqlite_autoincrement=True,
 )
 
-# The queue of extraction, the leases in it, and the pages that gave the same text. Partial: articles whose extraction
-# has ended, almost all of them, are in none of the first two.
-PENDING = articles.c.extraction == literal_column("'pending'")
+# The queue of extraction has two parts: what is to be fetched at once, in the order in which it is given out, and what
+# waits for its moment: the end of a lease or of a back-off. So nothing that waits is in the way of a claim. Partial:
+# articles whose extraction has ended, almost all of them, are in neither. `fetched_at` stands in them for
+# `Store.page_queue`.
+_PENDING = articles.c.extraction == literal_column("'pending'")
+READY = _PENDING & articles.c.next_extraction_at.is_(None)
+WAITING = _PENDING & articles.c.next_extraction_at.is_not(None)
 Index(
     "ix_articles_pending",
     articles.c.source_id,
     articles.c.published_at,
-    sqlite_where=PENDING,
-    postgresql_where=PENDING,
+    articles.c.id,
+    articles.c.fetched_at,
+    sqlite_where=READY,
+    postgresql_where=READY,
 )
+Index(
+    "ix_articles_waiting",
+    articles.c.next_extraction_at,
+    articles.c.source_id,
+    articles.c.fetched_at,
+    sqlite_where=WAITING,
+    postgresql_where=WAITING,
+)
+# The leases in the queue, and the pages that gave the same text.
 _OWNED = articles.c.extraction_owner.is_not(None)
 Index(
     "ix_articles_extraction_owner",

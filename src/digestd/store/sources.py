@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, func, insert, select, text, update
+from sqlalchemy import Connection, Row, Select, Table, bindparam, case, func, insert, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
 
-from digestd.model import PollState, Source, SourceSpec, SourceStatus
+from digestd.model import PollState, Source, SourceSpec, SourceStatus, State
 from digestd.store import UNFINISHED_CLAIMS_LIMIT, Claim, ClaimRequest, Gone, Lease, SyncReport, Wait
 from digestd.store.claims import PutOff, Standing, Take, decide_claim
-from digestd.store.schema import articles, sources
+from digestd.store.schema import articles, entries_set_aside, sources
 from digestd.store.sourcelist import WITHOUT_LEASE, Kept, plan_sync
 
 # A row that another transaction holds just now is being claimed or recorded on: that takes moments.
@@ -27,6 +28,9 @@ _LOCK = (
     .order_by(sources.c.id)
     .with_for_update(skip_locked=True)
 )
+_BRIEF = select(
+    *(sources.c[name] for name in ("id", "name", "kind", "url", "enabled", "origin", "state"))
+).order_by(sources.c.id)
 _WRITE_CLAIM = (
     update(sources)
     .where(sources.c.id == bindparam("row_id"))
@@ -109,8 +113,11 @@ def sync(connection: Connection, specs: Sequence[SourceSpec]) -> SyncReport:
     if connection.dialect.name == "postgresql":
         # Two processes that start at once would both insert what neither saw. SQLite has one writer anyway.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SYNC_LOCK_KEY})
-    rows = connection.execute(select(sources).order_by(sources.c.id)).all()
-    plan = plan_sync([Kept(row.id, _spec(row), row.origin, row.state) for row in rows], specs)
+    rows, damaged = _readable(connection)
+    kept = [Kept(row.id, _spec(row), row.origin, row.state) for row in rows]
+    # Of a damaged row only what is readable is compared: the file then writes what it holds of the source anew.
+    kept += [Kept(row.id, SourceSpec(row.name, row.kind, row.url), row.origin, row.state) for row in damaged]
+    plan = plan_sync(kept, specs)
     # In the order of their ids, as every transaction that locks several rows takes them: no two wait in a
     # circle.
     for source_id, changes in sorted(plan.updates.items()):
@@ -122,14 +129,54 @@ def sync(connection: Connection, specs: Sequence[SourceSpec]) -> SyncReport:
 
 def statuses(connection: Connection, now: datetime, *, count_articles: bool) -> list[SourceStatus]:
     """See `Store.sources`."""
-    counts: dict[int, int] = {}
-    if count_articles:
-        counting = select(articles.c.source_id, func.count().label("articles")).group_by(articles.c.source_id)
-        counts = {row.source_id: row.articles for row in connection.execute(counting)}
-    rows = connection.execute(select(sources).where(sources.c.state != "removed"))
-    found = [_status(row, counts.get(row.id, 0), now) for row in rows]
+    kept = _counts_by_source(connection, articles) if count_articles else {}
+    set_aside = _counts_by_source(connection, entries_set_aside) if count_articles else {}
+    rows, damaged = _readable(connection)
+    found = [_status(row, kept.get(row.id, 0), set_aside.get(row.id, 0), now) for row in rows]
+    found += [_damaged_status(row) for row in damaged]
+    found = [status for status in found if status.state != "removed"]
     # Sorted here: databases differ in how they collate.
     return sorted(found, key=lambda one: one.source.name)
+
+
+def _readable(connection: Connection) -> tuple[Sequence[Row[Any]], list[Row[Any]]]:
+    """Every row of `sources` by id, and of those that cannot be read (somebody wrote no JSON into `options`, or no
+    moment into a time) the columns that can."""
+    every = select(sources).order_by(sources.c.id)
+    try:
+        return connection.execute(every).all(), []
+    except SQLAlchemyError:
+        raise
+    # The border between rows: which errors a damaged value makes depends on where it stands.
+    except Exception:  # noqa: BLE001 - see above
+        return _one_by_one(connection, every)
+
+
+def _one_by_one(connection: Connection, every: Select[Any]) -> tuple[list[Row[Any]], list[Row[Any]]]:
+    rows, damaged = [], []
+    for brief in connection.execute(_BRIEF).all():
+        try:
+            rows.append(connection.execute(every.where(sources.c.id == brief.id)).one())
+        except SQLAlchemyError:
+            raise
+        except Exception:  # noqa: BLE001 - the border between rows, as above
+            damaged.append(brief)
+    return rows, damaged
+
+
+def _damaged_status(row: Row[Any]) -> SourceStatus:
+    spec = SourceSpec(row.name, row.kind, row.url, enabled=bool(row.enabled))
+    error = f"its row in the table sources (id {row.id}) cannot be read: somebody changed it by hand; mend it there"
+    # A row that stays as it was found: degraded, whatever it says, unless it is not polled at all.
+    state: State = "removed" if row.state == "removed" else "degraded"
+    return SourceStatus(
+        Source(row.id, spec, row.origin), state=state, consecutive_failures=1, last_error=error
+    )
+
+
+def _counts_by_source(connection: Connection, table: Table) -> dict[int, int]:
+    counting = select(table.c.source_id, func.count().label("number")).group_by(table.c.source_id)
+    return {row.source_id: row.number for row in connection.execute(counting)}
 
 
 def _existing(connection: Connection, ids: set[int]) -> set[int]:
@@ -191,7 +238,7 @@ def _spec(row: Row[Any]) -> SourceSpec:
     )
 
 
-def _status(row: Row[Any], article_count: int, now: datetime) -> SourceStatus:
+def _status(row: Row[Any], article_count: int, set_aside: int, now: datetime) -> SourceStatus:
     due = None if row.next_fetch_at is None else (row.next_fetch_at - now).total_seconds()
     return SourceStatus(
         source=_source(row),
@@ -206,4 +253,5 @@ def _status(row: Row[Any], article_count: int, now: datetime) -> SourceStatus:
         unfinished_claims=row.unfinished_claims,
         last_error=row.last_error,
         articles=article_count,
+        entries_set_aside=set_aside,
     )

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import trio
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from digestd.errors import StoreUnavailable
 from digestd.model import Article, SourceSpec, SourceStatus
 from digestd.store import (
+    ArticleQuery,
     Claim,
     ClaimRequest,
+    EntrySetAside,
     Gone,
     Lease,
     LeaseLost,
+    PageClaims,
+    PageLost,
+    PageQueue,
+    PageRecord,
+    PageRecorded,
     Recorded,
     Refused,
     StepRecord,
     Store,
     SyncReport,
     Wait,
+    listing,
+    pagerecords,
+    pages,
+    setaside,
     sources,
     steps,
 )
@@ -33,8 +44,7 @@ from digestd.store.engine import create, database_url, file_of, for_looking, rea
 from digestd.store.migrate import REVISIONS, migrate, revision
 from digestd.store.outage import cause, masked, outage
 from digestd.store.owner import is_dead
-from digestd.store.schema import articles
-from digestd.store.schema import sources as source_table
+from digestd.store.pageturns import PageRequest
 
 _CLOSING_SECONDS = 2.0
 
@@ -121,6 +131,7 @@ def _open(engine: Engine, owner: str) -> None:
         migrate(engine)
         with engine.begin() as connection:
             sources.free_leases(connection, lambda other: is_dead(other, owner))
+            pages.free_leases(connection, lambda other: is_dead(other, owner), _now(connection))
     except DBAPIError as error:
         raise _cannot_open(engine, error) from error
 
@@ -140,6 +151,8 @@ class SqlStore:
         self._reading = reading(engine)
         self._limiter = limiter
         self._owner = owner
+        # Claims of pages go round the sources.
+        self._looked_at = 0
 
     async def sync_sources(self, specs: Sequence[SourceSpec]) -> SyncReport:
         """See `Store.sync_sources`."""
@@ -152,15 +165,19 @@ class SqlStore:
             lambda connection, now: sources.statuses(connection, now, count_articles=count_articles),
         )
 
-    async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone]:
+    async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
         """See `Store.claim`."""
-        return await self._run(
-            self._writing, lambda connection, now: sources.claim(connection, requests, now, self._owner)
+        return await trio.to_thread.run_sync(
+            _claim, self._writing, requests, self._owner, limiter=self._limiter
         )
 
     async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
         """See `Store.record`."""
         return await self._run(self._writing, lambda connection, now: steps.record(connection, records, now))
+
+    async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
+        """See `Store.entries_set_aside`."""
+        return await self._run(self._reading, lambda connection, _: setaside.listed(connection, limit))
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """See `Store.release`."""
@@ -170,7 +187,45 @@ class SqlStore:
 
     async def newest_articles(self, per_source: int, since: datetime | None = None) -> list[Article]:
         """See `Store.newest_articles`."""
-        return await self._run(self._reading, lambda connection, _: _newest(connection, per_source, since))
+        return await self._run(
+            self._reading, lambda connection, _: listing.newest(connection, per_source, since)
+        )
+
+    async def claim_pages(
+        self,
+        limit: int,
+        lease_seconds: float,
+        *,
+        per_source: int | None = None,
+        source_ids: Collection[int] | None = None,
+        except_source_ids: Collection[int] = (),
+    ) -> PageClaims:
+        """See `Store.claim_pages`."""
+        request = PageRequest(
+            limit, lease_seconds, per_source, source_ids, frozenset(except_source_ids), self._looked_at
+        )
+        claims, self._looked_at = await self._run(
+            self._writing, lambda connection, now: pages.claim(connection, request, now, self._owner)
+        )
+        return claims
+
+    async def record_pages(self, records: Sequence[PageRecord]) -> list[PageRecorded | PageLost | Refused]:
+        """See `Store.record_pages`."""
+        return await self._run(
+            self._writing, lambda connection, now: pagerecords.record(connection, records, now)
+        )
+
+    async def page_queue(self) -> PageQueue:
+        """See `Store.page_queue`."""
+        return await self._run(self._reading, pages.queue)
+
+    async def articles(self, query: ArticleQuery) -> list[Article]:
+        """See `Store.articles`."""
+        return await self._run(self._reading, lambda connection, _: listing.listed(connection, query))
+
+    async def retry_pages(self, query: ArticleQuery) -> int:
+        """See `Store.retry_pages`."""
+        return await self._run(self._writing, lambda connection, now: pages.retry(connection, query, now))
 
     async def _run(
         self,
@@ -183,6 +238,21 @@ class SqlStore:
         return await trio.to_thread.run_sync(
             _transact, engine, work, abandon_on_cancel=abandon_on_cancel, limiter=self._limiter
         )
+
+
+def _claim(
+    engine: Engine, requests: Sequence[ClaimRequest], owner: str
+) -> list[Claim | Wait | Gone | Refused]:
+    try:
+        return [*_transact(engine, lambda connection, now: sources.claim(connection, requests, now, owner))]
+    except StoreUnavailable:
+        raise
+    # The border between sources: a row that cannot be read or written costs the others of its transaction nothing.
+    # No savepoint for that: it happens once in a lifetime, and claims are made all the time.
+    except Exception as error:  # noqa: BLE001 - see above
+        if len(requests) == 1:
+            return [Refused(error)]
+    return [answer for request in requests for answer in _claim(engine, [request], owner)]
 
 
 def _transact(engine: Engine, work: Callable[[Connection, datetime], _Result]) -> _Result:
@@ -202,38 +272,3 @@ def _now(connection: Connection) -> datetime:
         return datetime.now(UTC)
     moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return moment.astimezone(UTC)
-
-
-def _newest(connection: Connection, per_source: int, since: datetime | None) -> list[Article]:
-    kept = articles.c
-    newest_first = (kept.published_at.desc(), kept.id.desc())
-    place = func.row_number().over(partition_by=kept.source_id, order_by=newest_first).label("place")
-    ranking = select(kept.id, place)
-    if since is not None:
-        ranking = ranking.where(kept.published_at >= since)
-    ranked = ranking.subquery()
-    query = (
-        select(articles, source_table.c.name.label("source_name"))
-        .join(ranked, ranked.c.id == kept.id)
-        .join(source_table, source_table.c.id == kept.source_id)
-        .where(ranked.c.place <= per_source)
-        .order_by(*newest_first)
-    )
-    found = [
-        Article(
-            id=row.id,
-            source_name=row.source_name,
-            title=row.title,
-            url=row.url,
-            author=row.author,
-            language=row.language,
-            summary=row.summary,
-            content=row.content,
-            published_at=row.published_at,
-            published_from=row.published_from,
-            fetched_at=row.fetched_at,
-        )
-        for row in connection.execute(query)
-    ]
-    # Sorted here: databases differ in how they collate. The sort keeps the order within a source.
-    return sorted(found, key=lambda article: article.source_name)

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Executable, NestedTransaction, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError, StatementError
 from digestd.errors import StoreUnavailable
 from digestd.feed.identity import Assignment, StoredArticle, assign
 from digestd.model import Entry
-from digestd.store import LeaseLost, Recorded, Refused, SetAside, StepRecord
+from digestd.store import LeaseLost, Recorded, Refused, StepRecord, setaside
 from digestd.store.entries import changed_article, new_article, storable_entry
 from digestd.store.outage import cause, masked, outage
 from digestd.store.schema import articles, sources
@@ -25,16 +25,16 @@ from digestd.store.text import storable
 
 # Below the 32,766 parameters that SQLite takes in one statement and the 65,535 of PostgreSQL.
 _CHUNK = 5_000
-_LONGEST_SHOWN = 200
 
 _Thing = TypeVar("_Thing")
+_Row: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Write:
     """The parameters of one row, and the entry it is written for."""
 
-    entry: Entry
+    one: Assignment
     values: Mapping[str, Any]
 
 
@@ -42,7 +42,7 @@ def record(
     connection: Connection, records: Sequence[StepRecord], now: datetime
 ) -> list[Recorded | LeaseLost | Refused]:
     """See `Store.record`. Errors that mean an outage escape, and end the whole transaction."""
-    if len(records) == 1 and not records[0].entries:
+    if len(records) == 1 and not records[0].entries and not records[0].left_out:
         # Most polls bring nothing: one statement is its own savepoint, and if it fails, so may the transaction.
         return [_record_alone(connection, records[0], now)]
     answers: dict[int, Recorded | LeaseLost | Refused] = {}
@@ -80,7 +80,7 @@ def _record_fenced(connection: Connection, step: StepRecord, now: datetime) -> R
     held = {"row_id": step.source_id, "token": step.token, "moment": now}
     if connection.execute(_fenced(frozenset(changes)), parameters | held).rowcount == 0:
         return LeaseLost()
-    return _record_entries(connection, step, now) if step.entries else Recorded(0, 0)
+    return _record_entries(connection, step, now) if step.entries or step.left_out else Recorded(0, 0)
 
 
 @cache
@@ -150,13 +150,15 @@ def _changes(step: StepRecord, now: datetime) -> dict[str, Any]:
 def _record_entries(connection: Connection, step: StepRecord, now: datetime) -> Recorded:
     entries = [storable_entry(entry) for entry in step.entries]
     assignments = assign(entries, _stored(connection, step.source_id, entries))
-    new, set_aside = _insert(connection, step.source_id, assignments, now)
-    changed, refused = _update(connection, assignments, now)
+    new, not_inserted = _insert(connection, step, assignments, now)
+    changed, not_updated = _update(connection, assignments, now)
     _mark_seen(connection, [one.article_id for one in assignments if one.article_id is not None], now)
     if new:
         source = update(sources).where(sources.c.id == step.source_id)
         connection.execute(source.values(last_new_at=now))
-    return Recorded(new, changed, (*set_aside, *refused))
+    rows = [*not_inserted, *not_updated, *(setaside.left_out_row(one) for one in step.left_out)]
+    setaside.keep(connection, step.source_id, rows, {one.entry_key for one in assignments}, now)
+    return Recorded(new, changed, tuple(setaside.told(row) for row in rows))
 
 
 def _stored(connection: Connection, source_id: int, entries: Sequence[Entry]) -> list[StoredArticle]:
@@ -171,10 +173,10 @@ def _stored(connection: Connection, source_id: int, entries: Sequence[Entry]) ->
 
 
 def _insert(
-    connection: Connection, source_id: int, assignments: Sequence[Assignment], now: datetime
-) -> tuple[int, list[SetAside]]:
+    connection: Connection, step: StepRecord, assignments: Sequence[Assignment], now: datetime
+) -> tuple[int, list[_Row]]:
     writes = [
-        _Write(one.entry, new_article(source_id, one.entry_key, one.entry, now))
+        _Write(one, new_article(step.source_id, one.entry_key, one.entry, now, skip_page=step.skip_pages))
         for one in assignments
         if one.article_id is None
     ]
@@ -186,13 +188,13 @@ def _insert(
 
 def _update(
     connection: Connection, assignments: Sequence[Assignment], now: datetime
-) -> tuple[int, list[SetAside]]:
+) -> tuple[int, list[_Row]]:
     by_columns: dict[frozenset[str], list[_Write]] = {}
     for one in assignments:
         if one.article_id is not None and one.changed:
             changes = changed_article(one.entry, now)
             values = {"row_id": one.article_id} | {f"new_{name}": value for name, value in changes.items()}
-            by_columns.setdefault(frozenset(changes), []).append(_Write(one.entry, values))
+            by_columns.setdefault(frozenset(changes), []).append(_Write(one, values))
     changed, set_aside = 0, []
     for columns, writes in by_columns.items():
         values = {name: bindparam(f"new_{name}") for name in sorted(columns)}
@@ -208,12 +210,10 @@ def _mark_seen(connection: Connection, ids: Sequence[int], now: datetime) -> Non
         connection.execute(update(articles).where(articles.c.id.in_(chunk)).values(last_seen_at=now))
 
 
-def _write(
-    connection: Connection, statement: Executable, writes: Sequence[_Write]
-) -> tuple[int, list[SetAside]]:
+def _write(connection: Connection, statement: Executable, writes: Sequence[_Write]) -> tuple[int, list[_Row]]:
     """Execute `statement` for all `writes` at once and, if the database refuses that, for each by itself.
 
-    Returns how many rows were written, and the entries whose row was refused.
+    Returns how many rows were written, and what to keep of the entries whose row was refused.
     """
     if not writes:
         return 0, []
@@ -226,7 +226,8 @@ def _write(
             with _savepoint(connection):
                 written += _execute(connection, statement, [write])
         except StatementError as error:
-            set_aside.append(_set_aside(write.entry, error))
+            reason = cause(error.orig or error)
+            set_aside.append(setaside.refused_row(write.one.entry_key, write.one.entry, reason))
     return written, set_aside
 
 
@@ -234,12 +235,6 @@ def _execute(connection: Connection, statement: Executable, writes: Sequence[_Wr
     parameters = [write.values for write in writes]
     result = connection.execute(statement, parameters, execution_options={"preserve_rowcount": True})
     return result.rowcount
-
-
-def _set_aside(entry: Entry, error: StatementError) -> SetAside:
-    guid = None if entry.guid is None else entry.guid[:_LONGEST_SHOWN]
-    reason = cause(error.orig or error)
-    return SetAside(guid, entry.title[:_LONGEST_SHOWN], reason[:_LONGEST_SHOWN])
 
 
 def _chunks(things: Sequence[_Thing]) -> Iterator[Sequence[_Thing]]:

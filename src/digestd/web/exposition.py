@@ -41,6 +41,7 @@ class StateCollector(Collector):
         causes = state.metrics.errors_by_cause
         yield _labelled("digestd_poll_errors", "Polls that failed.", "cause", causes)
         yield _durations(state.metrics)
+        yield from _pages(state.metrics)
 
 
 class Exposition:
@@ -113,3 +114,19 @@ def _durations(metrics: Metrics) -> Metric:
     buckets = list(zip(bounds, accumulate(metrics.polls_by_seconds), strict=True))
     text = "How long polls took, from the claim to the commit."
     return HistogramMetricFamily("digestd_poll_duration_seconds", text, buckets, metrics.fetch_seconds)
+
+
+def _pages(metrics: Metrics) -> Iterator[Metric]:
+    text = "Attempts at article pages that ended."
+    outcomes = {
+        name: metrics.pages_by_outcome[name] for name in ("done", "failed", "skipped", "retry", "put_off")
+    }
+    yield _labelled("digestd_pages", text, "outcome", outcomes)
+    text = "Seconds spent on article pages, from the claim to the commit."
+    yield CounterMetricFamily("digestd_page_seconds", text, value=metrics.page_seconds)
+    if metrics.pages_pending is not None:
+        text = "Articles whose page is waited for."
+        yield GaugeMetricFamily("digestd_pages_pending", text, value=metrics.pages_pending)
+        text = "For how long the pending article that has waited longest has been known, in seconds."
+        oldest = metrics.pages_oldest_seconds or 0.0
+        yield GaugeMetricFamily("digestd_pages_oldest_pending_seconds", text, value=oldest)

@@ -9,48 +9,26 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from itertools import chain, zip_longest
-from typing import Any, TypeAlias
+from typing import Any
 
 import httpcore2
 import trio
 
 from digestd.errors import AddressRefused, BadURL, ConnectFailed, NameNotFound, TLSFailed
 from digestd.ingest.network.addresses import refusal
+from digestd.ingest.network.resolve import Resolver, ThreadResolver
 
-Resolver: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Gives the IP addresses (as text) of a host for a port. Raises `OSError` as `socket.getaddrinfo` does."""
-
-_RESOLVER_THREADS = 32
 _HEAD_START_SECONDS = 0.25  # RFC 8305, 5: what one attempt gets before the next one starts beside it
-
-
-def thread_resolver() -> Resolver:
-    """A resolver that asks the system in threads, at most 32 at a time, apart from all other threads.
-
-    Names whose servers do not answer hold a thread for many seconds each; in Trio's shared limiter of forty
-    they would stop every other use of threads. Cancellation: returns at once, and the thread ends by itself.
-    """
-    limiter = trio.CapacityLimiter(_RESOLVER_THREADS)
-
-    async def resolve(host: str, port: int) -> Sequence[str]:
-        return await trio.to_thread.run_sync(_addresses, host, port, abandon_on_cancel=True, limiter=limiter)
-
-    return resolve
-
-
-def _addresses(host: str, port: int) -> Sequence[str]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
     """The network under the HTTP client.
 
     With `allow_private`, every address is connected to. Looking a name up, and then connecting, may take
-    `connect_seconds` each. `resolve` replaces the system's resolver.
+    `connect_seconds` each. `resolve` replaces the system's resolver, and bounds itself.
     """
 
     def __init__(
@@ -58,7 +36,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
     ) -> None:
         self._allow_private = allow_private
         self._seconds = connect_seconds
-        self._resolve = resolve or thread_resolver()
+        self._resolve = resolve or ThreadResolver(connect_seconds)
 
     async def connect_tcp(
         self,
@@ -70,8 +48,9 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
     ) -> httpcore2.AsyncNetworkStream:
         """Connect to the first address of `host` that answers.
 
-        Error handling: :class:`~digestd.errors.NameNotFound`, :class:`~digestd.errors.AddressRefused` when no
-        candidate may be connected to, :class:`~digestd.errors.ConnectFailed` when none answers.
+        Error handling: :class:`~digestd.errors.NameNotFound`, :class:`~digestd.errors.ResolverBusy`,
+        :class:`~digestd.errors.AddressRefused` when no candidate may be connected to,
+        :class:`~digestd.errors.ConnectFailed` when none answers.
         Cancellation: every attempt is closed.
         """
         candidates = self._permitted(host, await self._candidates(host, port))
@@ -92,8 +71,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         except ValueError:
             pass
         try:
-            with trio.fail_after(self._seconds):
-                return await self._resolve(host, port)
+            return await self._resolve(host, port)
         except trio.TooSlowError:
             raise NameNotFound(f"{host} was not looked up within {self._seconds:g} s") from None
         except socket.gaierror as error:

@@ -12,7 +12,8 @@ import httpx2
 from socksio import SOCKSError
 
 from digestd.errors import BadURL, ConfigurationError
-from digestd.ingest.network.connect import GuardedBackend, Resolver
+from digestd.ingest.network.connect import GuardedBackend
+from digestd.ingest.network.resolve import Resolver
 from digestd.ingest.network.urls import check_authority
 
 # A connection is used again only by sources of one host polled in a row, and by redirects; httpcore2 looks at

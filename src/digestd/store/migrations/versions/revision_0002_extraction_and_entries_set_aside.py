@@ -18,7 +18,14 @@ def upgrade() -> None:
     op.add_column("articles", sa.Column("extraction_owner", sa.Text()))
     op.add_column("articles", sa.Column("text_hash", sa.String(64)))
     _create_partial_index(
-        "ix_articles_pending", ["source_id", "published_at"], where="extraction = 'pending'"
+        "ix_articles_pending",
+        ["source_id", "published_at", "id", "fetched_at"],
+        where="extraction = 'pending' AND next_extraction_at IS NULL",
+    )
+    _create_partial_index(
+        "ix_articles_waiting",
+        ["next_extraction_at", "source_id", "fetched_at"],
+        where="extraction = 'pending' AND next_extraction_at IS NOT NULL",
     )
     _create_partial_index(
         "ix_articles_extraction_owner", ["extraction_owner"], where="extraction_owner IS NOT NULL"

@@ -1,0 +1,177 @@
+"""`digestd articles`: what was kept, what its pages gave, and what is to be tried again."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from digestd.cli.loading import end_with_reader
+from digestd.cli.tables import distance, looking_into, prepared, print_table, stamp
+from digestd.config import Configuration
+from digestd.feed.html import to_text
+from digestd.feed.text import strip_controls
+from digestd.model import Article, mask_url
+from digestd.store import ArticleQuery, EntrySetAside
+
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(min|h|d|w)")
+_SECONDS = {"min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_WIDTH = 100
+
+
+def since_of(text: str, now: datetime) -> datetime:
+    """The moment that `text` means: an age before `now` (`90min`, `6h`, `2d`, `1w`), or a date in ISO 8601 (UTC where
+    it names no zone). Raises ValueError, with a sentence, for anything else."""
+    if age := _AGE.fullmatch(text.strip()):
+        return now - timedelta(seconds=min(float(age[1]), 1e6) * _SECONDS[age[2]])
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"{text!r} is neither an age (90min, 6h, 2d, 1w) nor a date (2026-11-23)") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def listing(file: Path | None, level: str | None, query: ArticleQuery, *, as_json: bool) -> None:
+    """Print the articles that `query` allows, newest first, as a table or as JSON."""
+    config = prepared(file, level)
+    # One more than wanted shows whether there are more.
+    asked = replace(query, limit=query.limit + 1) if query.limit else query
+    found = trio.run(_articles, config, asked)
+    end_with_reader()
+    shown = found[: query.limit]
+    if as_json:
+        print(json.dumps([as_record(article) for article in shown], indent=2))
+        return
+    now = datetime.now(UTC)
+    headings = ("id", "first seen", "source", "title", "page", "why")
+    print_table(headings, (_cells(article, now) for article in shown), right=("id",))
+    more = "; there are more: --limit" if len(found) > len(shown) else ""
+    print(f"{len(shown)} articles{more}")
+
+
+def set_aside(file: Path | None, level: str | None, limit: int, *, as_json: bool) -> None:
+    """Print the entries that could not become articles, and why."""
+    config = prepared(file, level)
+    found = trio.run(_set_aside, config, limit)
+    end_with_reader()
+    if as_json:
+        print(json.dumps([_set_aside_record(entry) for entry in found], indent=2))
+        return
+    now = datetime.now(UTC)
+    rows = (
+        (distance(entry.last_seen_at, now), entry.source_name, entry.guid or "", entry.title, entry.reason)
+        for entry in found
+    )
+    print_table(("last seen", "source", "guid", "title", "why"), rows)
+    print(f"{len(found)} entries that could not become articles; --json shows what was written of them")
+
+
+def show(file: Path | None, level: str | None, article_id: int, *, as_json: bool) -> int:
+    """Print everything about one article; returns the exit status: 1 when there is none with this id."""
+    config = prepared(file, level)
+    found = trio.run(_articles, config, ArticleQuery(ids=(article_id,)))
+    end_with_reader()
+    if not found:
+        print(f"there is no article {article_id}; `digestd articles` lists them")
+        return 1
+    print(json.dumps(_whole_record(found[0]), indent=2) if as_json else _described(found[0]))
+    return 0
+
+
+def retry(file: Path | None, level: str | None, query: ArticleQuery) -> None:
+    """Put the articles that `query` allows back into the queue, and say how many."""
+    config = prepared(file, level)
+    count = trio.run(_retry, config, query)
+    print(f"{count} articles are due again; a running daemon takes them up within seconds, as does --once")
+
+
+def as_record(article: Article) -> dict[str, Any]:
+    """`article` as the JSON of `digestd articles --json`: without its texts, times in RFC 3339, URLs masked."""
+    return {
+        "id": article.id,
+        "source": article.source_name,
+        "title": article.title,
+        "url": article.url and mask_url(article.url),
+        "canonical_url": article.canonical_url and mask_url(article.canonical_url),
+        "author": article.author,
+        "language": article.language,
+        "published_at": stamp(article.published_at),
+        "published_from": article.published_from,
+        "fetched_at": stamp(article.fetched_at),
+        "updated_at": stamp(article.updated_at),
+        "extraction": article.extraction,
+        "extraction_attempts": article.extraction_attempts,
+        "extraction_error": article.extraction_error,
+        "next_extraction_at": stamp(article.next_extraction_at),
+        "characters": len(article.text) if article.text is not None else None,
+    }
+
+
+def _whole_record(article: Article) -> dict[str, Any]:
+    texts = {"summary": article.summary, "content": article.content, "text": article.text}
+    return as_record(article) | {"guid": article.guid} | texts
+
+
+async def _articles(config: Configuration, query: ArticleQuery) -> list[Article]:
+    async with looking_into(config) as store:
+        return await store.articles(query)
+
+
+async def _set_aside(config: Configuration, limit: int) -> list[EntrySetAside]:
+    async with looking_into(config) as store:
+        return await store.entries_set_aside(limit)
+
+
+async def _retry(config: Configuration, query: ArticleQuery) -> int:
+    async with looking_into(config) as store:
+        return await store.retry_pages(query)
+
+
+def _cells(article: Article, now: datetime) -> Sequence[str]:
+    seen, why = distance(article.fetched_at, now), article.extraction_error or ""
+    return str(article.id), seen, article.source_name, article.title, article.extraction, why
+
+
+def _set_aside_record(entry: EntrySetAside) -> dict[str, Any]:
+    return {
+        "source": entry.source_name,
+        "guid": entry.guid,
+        "title": entry.title,
+        "reason": entry.reason,
+        "entry": entry.entry,
+        "first_seen_at": stamp(entry.first_seen_at),
+        "last_seen_at": stamp(entry.last_seen_at),
+    }
+
+
+def _described(article: Article) -> str:
+    page = article.extraction + (f": {article.extraction_error}" if article.extraction_error else "")
+    if article.extraction == "pending" and article.next_extraction_at is not None:
+        page += f" (next attempt {distance(article.next_extraction_at, datetime.now(UTC))})"
+    facts = {
+        "source": article.source_name,
+        "link": article.url and mask_url(article.url),
+        "canonical": article.canonical_url and mask_url(article.canonical_url),
+        "author": article.author,
+        "language": article.language,
+        "published": f"{stamp(article.published_at)} (from: {article.published_from})",
+        "first seen": stamp(article.fetched_at),
+        "updated": stamp(article.updated_at),
+        "page": f"{page}, attempts: {article.extraction_attempts}",
+    }
+    lines = [f"{name:<12}{value}" for name, value in facts.items() if value]
+    text = article.text or to_text(article.content or article.summary or "")
+    origin = "text of the page" if article.text else "text of the feed"
+    body = "\n".join(_wrapped(line) for line in text.splitlines()) or "(no text)"
+    return strip_controls("\n".join([article.title, "", *lines, "", f"-- {origin}", "", body]))
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, _WIDTH, break_long_words=False, break_on_hyphens=False)

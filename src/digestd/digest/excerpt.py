@@ -1,0 +1,23 @@
+"""The Markdown-like text of a page as running text, for the two lines that a digest has for it."""
+
+from __future__ import annotations
+
+import re
+
+_MARKS = re.compile(r"^(?:#{1,6} |(?:> ?)+|[-*] |```.*$)")
+_RULE = re.compile(r"[-|\s]+")
+# So much of a text is looked at: two lines need no more.
+_LOOKED_AT = 5_000
+
+
+def excerpt(text: str, title: str) -> str:
+    """The beginning of `text` on one line, without its marks and without the `title` where it begins with that."""
+    lines = (_MARKS.sub("", line.strip(), count=1).strip() for line in text[:_LOOKED_AT].splitlines())
+    said = [line for line in lines if line and not _RULE.fullmatch(line)]
+    while said and _letters(said[0]) == _letters(title):
+        del said[0]
+    return " ".join(said)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))

@@ -1,0 +1,335 @@
+"""The queue of extraction at work: claims pending articles, a task for each, until there is no more or shutdown."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+import trio
+
+from digestd.errors import FetchTimeout, HostPaused, SourceError, StoreUnavailable
+from digestd.ingest.extraction.pages import Pages
+from digestd.ingest.extraction.reach import Reach
+from digestd.ingest.extraction.verdict import crashed, done, failed, put_off
+from digestd.ingest.politeness import Hosts, Turn, key_of
+from digestd.ingest.shutdown import Shutdown
+from digestd.ingest.slots import Slots
+from digestd.ingest.storing import StoreAccess
+from digestd.ingest.verdict import UNREACHED
+from digestd.log import bound, get_logger
+from digestd.metrics import Metrics
+from digestd.model import Response, mask_url
+from digestd.store import (
+    UNFINISHED_CLAIMS_LIMIT,
+    PageClaim,
+    PageLost,
+    PageRecord,
+    PageRecorded,
+    Refused,
+)
+
+LOOK_SECONDS = 5.0
+"""How often the queue is looked at when nothing was due: others put articles into it too."""
+DRAINED_SECONDS = 20.0
+"""`--once` waits for what is due within so many seconds, and leaves the rest."""
+TURN_SECONDS = 60.0
+"""How long an article waits for its host's turn and for a slot before another one is tried."""
+BUSY_SECONDS = 0.1
+"""How long to wait for another process that is claiming what is due."""
+CROWDED_SECONDS = 5.0
+LONGEST_BLOCK_SECONDS = 300.0
+"""How long a source whose host is away is not asked for articles: others of its may lie elsewhere."""
+STORE_RETRY_SECONDS = 2.0
+QUEUE_SECONDS = 60.0
+"""How often the length of the queue is counted."""
+
+Key = TypeVar("Key", int, str)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`pages` are at work at one time; a claim takes up to `per_source` of a source that has fewer in hand, and holds
+    for `lease_seconds`."""
+
+    pages: int
+    per_source: int
+    lease_seconds: float
+
+
+class Extraction:
+    """Brings pending articles to their text. One for the process; any number of processes share one queue.
+
+    `on_page` is told the outcome of each attempt: `done`, `failed`, `skipped`, `retry` or `put_off`.
+    """
+
+    def __init__(
+        self,
+        *,
+        pages: Pages,
+        store: StoreAccess,
+        hosts: Hosts,
+        shutdown: Shutdown,
+        metrics: Metrics,
+        chance: random.Random,
+        limits: Limits,
+        on_page: Callable[[str], None] = lambda outcome: None,
+    ) -> None:
+        self._pages = pages
+        self._store = store
+        self._hosts = hosts
+        self._shutdown = shutdown
+        self._metrics = metrics
+        self._chance = chance
+        self._limits = limits
+        self._on_page = on_page
+        self._slots = Slots(limits.pages)
+        self._reach = Reach()
+        self._window = 2 * limits.pages
+        self._claimed: Counter[int] = Counter()
+        self._at_host: Counter[str] = Counter()
+        self._blocked: dict[int, float] = {}
+        self._freed = trio.Event()
+
+    async def run(self) -> None:
+        """Work until shutdown begins, and end with what is in hand.
+
+        Error handling: an outage of the store is waited for; a bug costs its article an attempt, and is logged.
+        Cancellation: articles in hand are given back, within two seconds.
+        """
+        await self._work(None, None)
+
+    async def drain(self, finished: trio.Event, source_ids: Collection[int] | None = None) -> None:
+        """Work until `finished` is set and nothing more is due, or shutdown begins: of the sources `source_ids`, or of
+        all. Otherwise as :meth:`run`."""
+        await self._work(finished, source_ids)
+
+    async def _work(self, finished: trio.Event | None, source_ids: Collection[int] | None) -> None:
+        async with trio.open_nursery() as services:
+            services.start_soon(self._count_queue, name="extraction queue")
+            async with trio.open_nursery() as attempts:
+                with self._shutdown.idle():
+                    await self._claim_all(attempts, finished, source_ids)
+            services.cancel_scope.cancel()
+
+    async def _claim_all(
+        self, attempts: trio.Nursery, finished: trio.Event | None, source_ids: Collection[int] | None
+    ) -> None:
+        while True:
+            self._freed = trio.Event()
+            pause = _sooner(await self._claim(attempts, source_ids), self._unblocked_in())
+            drained = pause is None or pause > DRAINED_SECONDS
+            if finished is not None and drained and not self._claimed:
+                if finished.is_set():
+                    return
+                # Whatever the polls bring is looked for again when they have ended, or sooner.
+                with trio.move_on_after(LOOK_SECONDS):
+                    await finished.wait()
+                continue
+            if self._claimed.total() > self._window // 2:
+                await self._freed.wait()
+            else:
+                with trio.move_on_after(LOOK_SECONDS if pause is None else min(pause, LOOK_SECONDS)):
+                    await self._freed.wait()
+
+    async def _claim(self, attempts: trio.Nursery, source_ids: Collection[int] | None) -> float | None:
+        """Claim what there is room for and start a task for each; the seconds until more is due, None for nothing."""
+        if (seconds := self._reach.probe_in(trio.current_time())) > 0:
+            return seconds
+        room = 1 if self._reach.offline else self._window - self._claimed.total()
+        try:
+            found = await self._store.claim_pages(
+                room,
+                self._limits.lease_seconds,
+                per_source=self._limits.per_source,
+                source_ids=source_ids,
+                except_source_ids=self._crowded(),
+            )
+        except StoreUnavailable:
+            return STORE_RETRY_SECONDS * (1 + 5 * self._chance.random())
+        # The border round the queue: a bug in claiming must neither end the daemon nor fill its log.
+        except Exception:  # noqa: BLE001 - see above
+            get_logger().exception("worker.extraction.crashed", effect="tried again in a minute")
+            await trio.sleep(60)
+            return 0.0
+        for claim in found.claims:
+            self._claimed[claim.source_id] += 1
+            attempts.start_soon(self._attempt, claim, name=f"article {claim.article_id}")
+        if found.claims or found.due_in_seconds is None:
+            return 0.0 if found.claims else None
+        return max(found.due_in_seconds, BUSY_SECONDS)
+
+    def _crowded(self) -> list[int]:
+        """The sources that are not asked for articles now: enough of theirs are in hand, or their host is away."""
+        now = trio.current_time()
+        self._blocked = {source_id: until for source_id, until in self._blocked.items() if until > now}
+        full = [source_id for source_id, count in self._claimed.items() if count >= self._limits.per_source]
+        return [*full, *self._blocked]
+
+    def _unblocked_in(self) -> float | None:
+        return min(self._blocked.values()) - trio.current_time() if self._blocked else None
+
+    async def _attempt(self, claim: PageClaim) -> None:
+        host = key_of(claim.url)
+        self._at_host[host] += 1
+        try:
+            with bound(source=claim.source_name, article=claim.article_id):
+                await self._attempt_recorded(claim, host)
+        finally:
+            _less(self._claimed, claim.source_id)
+            _less(self._at_host, host)
+            self._freed.set()
+
+    async def _attempt_recorded(self, claim: PageClaim, host: str) -> None:
+        began = trio.current_time()
+        try:
+            record = await self._judged(claim, host)
+        except trio.Cancelled:
+            with trio.move_on_after(2, shield=True):
+                await self._record(put_off(claim, 0.0))
+            raise
+        await self._recorded(claim, record)
+        self._tell(claim, record, trio.current_time() - began)
+
+    async def _judged(self, claim: PageClaim, host: str) -> PageRecord:
+        """One attempt, and what it makes of the article."""
+        record: PageRecord | None = None
+        bug: BaseException | None = None
+        try:
+            record = await self._outcome(claim, host)
+        # The border round one article: Cancelled, which may stand beside a bug in one group, goes its own way.
+        except* Exception as group:  # noqa: BLE001 - see above
+            bug = group
+        if record is not None:
+            return record
+        assert bug is not None
+        get_logger().error("worker.extraction.crashed", url=mask_url(claim.url), exc_info=bug)
+        return crashed(claim, bug, chance=self._chance.random())
+
+    async def _outcome(self, claim: PageClaim, host: str) -> PageRecord:
+        seconds = self._reach.wait(host, trio.current_time())
+        if seconds > 0:
+            return self._left_alone(claim, seconds, "its host could not be reached a moment ago")
+        if self._at_host[host] > 2 * self._limits.per_source:
+            return self._left_alone(claim, CROWDED_SECONDS, "many pages of its host are being fetched")
+        try:
+            async with AsyncExitStack() as slot:
+                response = await self._fetched(claim, slot)
+                if response is None:
+                    return put_off(claim, 0.0 if self._shutdown.begun.is_set() else CROWDED_SECONDS)
+                self._answered(host)
+                return done(claim, await self._pages.read(claim, response))
+        except HostPaused as paused:
+            seconds = paused.retry_after or CROWDED_SECONDS
+            return self._left_alone(claim, seconds, f"paused: {paused}")
+        except SourceError as error:
+            self._watch_network(claim, host, error)
+            return failed(claim, error, chance=self._chance.random(), offline=self._reach.offline)
+
+    def _left_alone(self, claim: PageClaim, seconds: float, why: str) -> PageRecord:
+        """Put the article off, and ask for no more of its source's meanwhile."""
+        self._blocked[claim.source_id] = trio.current_time() + min(seconds, LONGEST_BLOCK_SECONDS)
+        return put_off(claim, seconds * (1 + 0.25 * self._chance.random()), why)
+
+    async def _fetched(self, claim: PageClaim, slot: AsyncExitStack) -> Response | None:
+        """The page, with a slot entered into `slot`; None when turn and slot did not come in time, or shutdown did."""
+        suspect = claim.unfinished >= UNFINISHED_CLAIMS_LIMIT
+        turn: Turn | None = None
+        async with AsyncExitStack() as held:
+            with trio.move_on_after(TURN_SECONDS) as patience, self._shutdown.idle() as idle:
+                turn = await held.enter_async_context(self._hosts.turn(claim.url, longest_pause=TURN_SECONDS))
+                await slot.enter_async_context(self._slots.hold(alone=suspect))
+            if turn is None or patience.cancelled_caught or idle.cancelled_caught:
+                return None
+            turn.start()
+            return await self._pages.fetch(claim.url)
+
+    def _watch_network(self, claim: PageClaim, host: str, error: SourceError) -> None:
+        if error.cause not in UNREACHED:
+            if not isinstance(error, FetchTimeout):
+                self._answered(host)
+            return
+        now = trio.current_time()
+        if self._reach.unreachable(host, now):
+            get_logger().error("worker.extraction.offline", effect="pages wait, and keep their attempts")
+        self._blocked[claim.source_id] = now + LONGEST_BLOCK_SECONDS
+
+    def _answered(self, host: str) -> None:
+        if self._reach.answered(host):
+            get_logger().warning("worker.extraction.online")
+
+    async def _recorded(self, claim: PageClaim, record: PageRecord) -> None:
+        """Write `record`; where the database refuses what the page said, write that."""
+        answer = await self._record(record)
+        if isinstance(answer, Refused):
+            get_logger().error("worker.extraction.refused", url=mask_url(claim.url), exc_info=answer.error)
+            answer = await self._record(crashed(claim, answer.error, chance=self._chance.random()))
+        if isinstance(answer, PageLost):
+            get_logger().warning(
+                "worker.extraction.lost", effect="another attempt is under way or was written"
+            )
+        elif isinstance(answer, PageRecorded) and answer.same_text:
+            get_logger().info(
+                "worker.extraction.same_text", articles=answer.same_text, effect="they keep the feed's text"
+            )
+
+    async def _record(self, record: PageRecord) -> PageRecorded | PageLost | Refused | None:
+        """Write `record`, trying again during an outage while the claim holds; None when it did not come to that."""
+        deadline = trio.current_time() + self._limits.lease_seconds / 2
+        while True:
+            try:
+                return await self._store.record_page(record)
+            except StoreUnavailable:
+                pause = STORE_RETRY_SECONDS * (1 + self._chance.random())
+                if trio.current_time() + pause >= deadline:
+                    return None
+                await trio.sleep(pause)
+
+    def _tell(self, claim: PageClaim, record: PageRecord, seconds: float) -> None:
+        outcome = outcome_of(claim, record)
+        self._metrics.page_ended(outcome, seconds)
+        self._on_page(outcome)
+        log = get_logger()
+        report = log.info if outcome == "failed" else log.debug
+        report(
+            "worker.extraction.complete",
+            outcome=outcome,
+            url=mask_url(claim.url),
+            duration_seconds=round(seconds, 6),
+            characters=len(record.page.text) if record.page else None,
+            error=record.error,
+            failures=record.failures,
+        )
+
+    async def _count_queue(self) -> None:
+        while True:
+            try:
+                queue = await self._store.page_queue()
+                self._metrics.pages_pending = queue.pending
+                self._metrics.pages_oldest_seconds = queue.oldest_seconds
+            except StoreUnavailable:
+                pass
+            # The border round the queue, as in claiming.
+            except Exception:  # noqa: BLE001 - see above
+                get_logger().exception("worker.extraction.crashed", effect="the queue is not counted")
+            await trio.sleep(QUEUE_SECONDS)
+
+
+def outcome_of(claim: PageClaim, record: PageRecord) -> str:
+    """What `record` makes of the attempt `claim`, in one word: `done`, `failed`, `skipped`, `retry` or `put_off`."""
+    if record.extraction != "pending":
+        return record.extraction
+    return "retry" if record.failures > claim.failures else "put_off"
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((seconds for seconds in (one, other) if seconds is not None), default=None)
+
+
+def _less(counts: Counter[Key], key: Key) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

@@ -1,0 +1,187 @@
+"""The daemon's side of the workers: who reads what, for how long, and what their death means. The door to
+trio-parallel."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from multiprocessing.context import SpawnContext
+from typing import TypeVar
+
+import trio
+import trio_parallel
+from trio_parallel import _proc
+
+from digestd.errors import ParserBusy, ParserDied
+from digestd.ingest.workers import confinement, feeds, pages
+from digestd.log import get_logger
+from digestd.model import Document, Entry, Page
+
+T = TypeVar("T")
+
+
+class _ParserProcesses(SpawnContext):
+    Process = confinement.ParserProcess
+
+
+# trio-parallel has no public place for the class of its processes.
+_proc.SpawnProcWorker.mp_context = _ParserProcesses()
+
+PARSE_TIMEOUT_SECONDS = 20.0
+IDLE_SECONDS = 60.0
+# Waiting counts against the poll's deadline, and its slot is of use to other sources meanwhile.
+QUEUE_SECONDS = 8.0
+BUSY_RETRY_SECONDS = 10.0
+
+# Above 1, that the daemon ends a slow worker and tells why; only one whose daemon is gone ends by this.
+CPU_SECONDS_PER_SECOND = 1.5
+
+
+DIED = "its parser died while reading it (out of memory or time, or killed from outside)"
+
+
+class Workers:
+    """Processes that read one document each at one time. Hold a place of `free` while one of them is at work."""
+
+    def __init__(self, context: trio_parallel.WorkerContext, processes: int) -> None:
+        self._context = context
+        self.free = trio.CapacityLimiter(processes)
+
+    async def run(self, timeout_seconds: float, job: Callable[..., T], *arguments: object) -> T:
+        """What `job(*arguments)` returns or raises in a worker, started if none is idle.
+
+        Resource handling: a worker that dies is replaced at the next document. Error handling:
+        :class:`digestd.errors.ParserDied` when the worker died or had to be killed after `timeout_seconds`.
+        Cancellation: kills the worker.
+        """
+        try:
+            with trio.fail_after(timeout_seconds):
+                result: T = await self._context.run_sync(
+                    job, *arguments, kill_on_cancel=True, limiter=nullcontext()
+                )
+                return result
+        except trio.TooSlowError:
+            reason = f"it could not be read within {timeout_seconds:g} s; its parser was stopped"
+        except MemoryError:
+            # Of the job itself, before our own code in the worker could see it.
+            reason = "it is too large for its parser"
+        except trio_parallel.BrokenWorkerError:
+            reason = DIED
+        except OSError as error:
+            # Without a number it is no error of the system's: the worker died in the middle of its answer.
+            if error.errno is not None:
+                raise
+            reason = DIED
+        raise ParserDied(reason)
+
+
+class FeedParser:
+    """Reads feeds in processes of its own; see :class:`digestd.kinds.ParseFeed`."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+
+    async def __call__(self, body: bytes, url: str, content_type: str | None) -> Document:
+        """Read `body`. Raises :class:`digestd.errors.NotAFeed` or :class:`digestd.errors.ParserFailed`, and
+        :class:`digestd.errors.ParserBusy` when every parser stays at work on other documents.
+
+        Resource handling: a worker that dies is replaced at the next document. Cancellation: kills the worker.
+        """
+        async with self._free_parser():
+            parsed = await self._workers.run(
+                PARSE_TIMEOUT_SECONDS, feeds.parse_document, body, url, content_type
+            )
+        return await _put_together(parsed)
+
+    @asynccontextmanager
+    async def _free_parser(self) -> AsyncIterator[None]:
+        with trio.move_on_after(QUEUE_SECONDS) as waiting:
+            await self._workers.free.acquire()
+        if waiting.cancelled_caught:
+            message = f"every parser has been busy for {QUEUE_SECONDS:g} s; polled again soon"
+            raise ParserBusy(message, retry_after=BUSY_RETRY_SECONDS)
+        try:
+            yield
+        finally:
+            self._workers.free.release()
+
+
+async def _put_together(parsed: feeds.Parsed) -> Document:
+    """The document with its entries. Other tasks run between two slices."""
+    entries: list[Entry] = []
+    for part in parsed.slices:
+        entries.extend(pickle.loads(part))  # noqa: S301 - pickled by our own worker, never by a server
+        await trio.lowlevel.checkpoint()
+    return replace(parsed.document, entries=tuple(entries))
+
+
+class PageReader:
+    """Reads the pages of articles in processes of its own, each page for at most `timeout_seconds`."""
+
+    def __init__(self, workers: Workers, timeout_seconds: float) -> None:
+        self._workers = workers
+        self._timeout_seconds = timeout_seconds
+
+    async def __call__(
+        self, body: bytes, url: str, content_type: str | None, *, feed_html: str, title: str
+    ) -> Page:
+        """Read the page `body`, which `url` gave: see :func:`digestd.page.reading.read_page`. Waits for a free worker
+        as long as it takes.
+
+        Resource handling: a worker that dies is replaced at the next page. Error handling:
+        :class:`digestd.errors.NoArticle`, :class:`digestd.errors.ParserFailed`, and of the latter
+        :class:`digestd.errors.ParserDied` when the page took the worker's memory, time or life. Cancellation: kills
+        the worker at work on this page.
+        """
+        seconds = self._timeout_seconds
+        cpu_seconds = seconds * CPU_SECONDS_PER_SECOND
+        async with self._workers.free:
+            return await self._workers.run(
+                seconds, pages.read_article, body, url, content_type, feed_html, title, cpu_seconds
+            )
+
+
+@asynccontextmanager
+async def open_parser(processes: int) -> AsyncIterator[FeedParser]:
+    """A parser of feeds with up to `processes` workers, started when first needed and again after an idle minute.
+
+    Resource handling: no worker is left when the block ends; a busy one is killed with the task that waits for it.
+    """
+    async with _open_workers(processes, feeds.MEMORY_BYTES, feeds.RESIDENT_BYTES) as workers:
+        yield FeedParser(workers)
+
+
+@asynccontextmanager
+async def open_reader(processes: int, timeout_seconds: float) -> AsyncIterator[PageReader]:
+    """A reader of pages with up to `processes` workers beside those of :func:`open_parser`, started and ended alike.
+
+    Resource handling: no worker is left when the block ends; a busy one is killed with the task that waits for it.
+    """
+    async with _open_workers(processes, pages.MEMORY_BYTES, pages.RESIDENT_BYTES) as workers:
+        yield PageReader(workers, timeout_seconds)
+
+
+@asynccontextmanager
+async def _open_workers(processes: int, memory_bytes: int, resident_bytes: int) -> AsyncIterator[Workers]:
+    failure: BaseException | None = None
+    try:
+        async with trio_parallel.open_worker_context(
+            idle_timeout=IDLE_SECONDS,
+            init=partial(confinement.confine, memory_bytes),
+            retire=partial(confinement.is_spent, resident_bytes),
+            grace_period=2.0,
+        ) as context:
+            try:
+                yield Workers(context, processes)
+            except BaseException as error:
+                failure = error
+                raise
+    except trio_parallel.BrokenWorkerError:
+        # An idle worker did not leave within its grace and was killed. It held nothing.
+        get_logger().warning("worker.parser.killed", reason="it did not end by itself")
+        if failure is not None:
+            # What ended the block, a cancellation too, must not be lost behind what the worker did.
+            raise failure from None

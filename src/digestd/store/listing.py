@@ -1,0 +1,67 @@
+"""The statements that list articles. Each runs in its caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+
+from digestd.model import Article
+from digestd.store import ArticleQuery
+from digestd.store.schema import articles, sources
+
+_kept = articles.c
+_SHOWN = tuple(field.name for field in fields(Article) if field.name != "source_name")
+_ARTICLES = select(sources.c.name.label("source_name"), *(_kept[name] for name in _SHOWN)).join_from(
+    articles, sources, sources.c.id == _kept.source_id
+)
+_SEEN_LAST_FIRST = (_kept.fetched_at.desc(), _kept.id.desc())
+
+
+def listed(connection: Connection, query: ArticleQuery) -> list[Article]:
+    """See `Store.articles`."""
+    # The ids first: rows carry whole texts, and sorting would carry those of every article along.
+    ids = select(allowed_ids(query).subquery().c.id)
+    finding = _ARTICLES.where(_kept.id.in_(ids)).order_by(*_SEEN_LAST_FIRST)
+    return [_article(row) for row in connection.execute(finding)]
+
+
+def allowed_ids(query: ArticleQuery, *further: ColumnElement[bool]) -> Select[int]:
+    """The statement for the ids of the articles that `query` and every one of `further` allow, those first seen last
+    first."""
+    ids = select(_kept.id).where(*further)
+    if query.source is not None:
+        ids = ids.where(
+            _kept.source_id == select(sources.c.id).where(sources.c.name == query.source).scalar_subquery()
+        )
+    if query.since is not None:
+        ids = ids.where(_kept.fetched_at >= query.since)
+    if query.extraction is not None:
+        ids = ids.where(_kept.extraction == query.extraction)
+    if query.ids is not None:
+        ids = ids.where(_kept.id.in_(query.ids))
+    return ids if query.limit is None else ids.order_by(*_SEEN_LAST_FIRST).limit(query.limit)
+
+
+def newest(connection: Connection, per_source: int, since: datetime | None) -> list[Article]:
+    """See `Store.newest_articles`."""
+    newest_first = (_kept.published_at.desc(), _kept.id.desc())
+    place = func.row_number().over(partition_by=_kept.source_id, order_by=newest_first).label("place")
+    ranking = select(_kept.id, place)
+    if since is not None:
+        ranking = ranking.where(_kept.published_at >= since)
+    ranked = ranking.subquery()
+    finding = (
+        _ARTICLES.join(ranked, ranked.c.id == _kept.id)
+        .where(ranked.c.place <= per_source)
+        .order_by(*newest_first)
+    )
+    found = [_article(row) for row in connection.execute(finding)]
+    # Sorted here: databases differ in how they collate. The sort keeps the order within a source.
+    return sorted(found, key=lambda article: article.source_name)
+
+
+def _article(row: Row[Any]) -> Article:
+    return Article(**row._mapping)
