@@ -76,6 +76,11 @@ class Metrics:
             if status.last_success_at is not None:
                 self.last_fetch = max(self.last_fetch or status.last_success_at, status.last_success_at)
 
+    def renamed(self, old: str, new: str) -> None:
+        """Let what is known of the source `old` be known of `new`."""
+        if (error := self.failing.pop(old, None)) is not None:
+            self.failing[new] = error
+
     def source_polled(self, name: str, error: str | None, at: datetime) -> None:
         """Note how the last poll of the source `name` ended: with `error`, or well."""
         if error is not None:

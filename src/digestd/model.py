@@ -70,7 +70,8 @@ class PollState:
 class SourceStatus:
     """A source with everything the store remembers of its polls, for `digestd sources` and for first sleeps.
 
-    `due_in_seconds` is by the database's clock: negative when overdue, None when it was never scheduled.
+    `due_in_seconds` is by the database's clock: negative when overdue, None when it was never scheduled. `overridden`
+    says that a command has the last word on whether it is enabled, and that its file says otherwise.
     """
 
     source: Source
@@ -86,6 +87,7 @@ class SourceStatus:
     last_error: str | None = None
     articles: int = 0
     entries_set_aside: int = 0
+    overridden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class Page:
     """What the page of an article says, read.
 
     `text` is the article's text, Markdown-like, never empty; `text_hash` (sha256, hex) is equal for pages that say the
-    same to a reader, whatever small numbers differ. `canonical_url` is where the page says it lives, else where
+    same to a reader, whatever times and tickets they print. `canonical_url` is where the page says it lives, else where
     redirects ended. `published_at` is the date that the page declares, None where it declares none; never a guess.
     """
 

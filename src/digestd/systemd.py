@@ -39,6 +39,11 @@ class Notifier:
         """Say that start-up is over (`READY=1`), with `status` for `systemctl status`."""
         self._send(b"READY=1\n" + _status_line(status))
 
+    def reloading(self, monotonic_usec: int) -> None:
+        """Say that settings are read again (`RELOADING=1`) since `monotonic_usec`, microseconds of CLOCK_MONOTONIC, as
+        `Type=notify-reload` wants it (sd_notify(3)); :meth:`ready` ends it."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={monotonic_usec}".encode())
+
     def status(self, text: str) -> None:
         """Say what the daemon is doing. Line breaks in `text` become spaces, and overlong text is cut."""
         self._send(_status_line(text))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import sysconfig
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -34,10 +36,13 @@ def check_output(done: subprocess.CompletedProcess[str]) -> None:
     )
     assert "http_status: the server answered 500" in done.stdout
     assert "articles new       27\n" in done.stdout
+    assert "pages read         27\n" in done.stdout
     assert len(re.findall(r"^  http://127\.0\.0\.1:\d+/\S+$", done.stdout, re.M)) == 15
     database = re.search(r"^database +(\S+) \(SQLite", done.stdout, re.M)
     assert database is not None
-    assert Path(database[1]).is_file()
+    with closing(sqlite3.connect(database[1])) as connection:
+        read = connection.execute("SELECT count(*) FROM articles WHERE extraction = 'done' AND text <> ''")
+        assert read.fetchone() == (27,)
 
 
 def test_the_demo_shows_a_digest_within_ten_seconds(tmp_path: Path) -> None:

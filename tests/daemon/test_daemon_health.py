@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import trio
 from trio.testing import MockClock
 
 from digestd.daemon.health import Health
-from digestd.daemon.pipeline import Pipeline
+from digestd.daemon.pipeline import Kinds, Pipeline
 from digestd.ingest.supervisor import Supervisor
 from digestd.model import PollState, Source, SourceStatus, Step
 from support.polling import Bench, always, failed, fetched, in_turn
@@ -21,7 +22,8 @@ class Daemon:
         self._statuses = statuses
         self.bench = bench
         self.supervisor = Supervisor(bench.around, bench.metrics, bench.settings.interval_seconds)
-        pipeline = Pipeline(bench.around, statuses, None)
+        kinds = cast(Kinds, None)
+        pipeline = Pipeline(bench.around, statuses, None, bench.store, "me", kinds)
         self.health = Health(pipeline, self.supervisor, bench.metrics, bench.settings.poll_timeout_seconds)
 
     def start(self, nursery: trio.Nursery) -> None:

@@ -16,7 +16,7 @@ from digestd.errors import ConnectFailed, HTTPStatus, ParserDied, StoreUnavailab
 from digestd.ingest.extraction import service
 from digestd.store import PageRecord, Refused
 from digestd.store.batching import Batcher
-from support.extraction import ExtractionBench, own_text
+from support.extraction import EPOCH, ExtractionBench, own_text
 
 
 def events(logs: Sequence[MutableMapping[str, Any]], name: str) -> list[MutableMapping[str, Any]]:
@@ -285,7 +285,10 @@ async def test_pages_that_say_the_same_are_told(autojump_clock: MockClock) -> No
         await bench.drain()
     assert [row["extraction"] for row in bench.rows()] == ["failed"] * 4
     assert {row["text"] for row in bench.rows()} == {None}
-    assert events(logs, "worker.extraction.same_text")
+    told = events(logs, "worker.extraction.complete")
+    assert told[-1]["outcome"] == "failed"
+    assert told[-1]["error"] == "4 pages of its source give the same text"
+    assert bench.outcomes.count("done") == 2
 
 
 async def test_a_suspect_is_read_alone(autojump_clock: MockClock) -> None:
@@ -315,4 +318,63 @@ async def test_the_store_being_away_is_looked_for_again(autojump_clock: MockCloc
     bench.store.fail_next(StoreUnavailable("away"))
     with trio.move_on_after(service.STORE_RETRY_SECONDS * 12):
         await bench.extraction.run()
+    assert len(bench.rows(extraction="done")) == 1
+
+
+async def test_many_sources_on_one_host_wait_for_each_other_and_all_end(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow_text(url: str) -> str:
+        await trio.sleep(7)
+        return f"The text of {url}"
+
+    bench = ExtractionBench(slow_text, pages=10, concurrency=50)
+    await bench.add(**dict.fromkeys("abcdefgh", 20))
+    for row in bench.rows():
+        row["url"] = f"https://one.example/{row['id']}"
+    claim_pages = bench.store.claim_pages
+
+    async def slowly(*arguments: Any, **options: Any) -> Any:
+        found = await claim_pages(*arguments, **options)
+        # Long enough for a source to be let go while the store is asked.
+        await trio.sleep(0.3)
+        return found
+
+    monkeypatch.setattr(bench.store, "claim_pages", slowly)
+    await bench.drain(seconds=1_200)
+    assert len(bench.rows(extraction="done")) == 160
+
+
+async def test_the_queue_is_counted_once_more_at_the_end(autojump_clock: MockClock) -> None:
+    bench = ExtractionBench()
+    await bench.add(a=5)
+    await bench.drain()
+    assert (bench.metrics.pages_pending, bench.metrics.pages_oldest_seconds) == (0, None)
+
+
+async def test_draining_ends_while_our_own_network_is_away(autojump_clock: MockClock) -> None:
+    async def answer(url: str) -> str:
+        raise ConnectFailed("network unreachable")
+
+    bench = ExtractionBench(answer, pages=2)
+    await bench.add(**{f"s{number}": 3 for number in range(20)})
+    await bench.drain(seconds=600)
+    assert len(bench.rows(extraction="pending")) == 60
+
+
+async def test_draining_ends_when_the_store_stays_away(autojump_clock: MockClock) -> None:
+    bench = ExtractionBench()
+    await bench.add(a=3)
+    bench.store.outage = True
+    began = trio.current_time()
+    await bench.drain(seconds=600)
+    assert 60 <= trio.current_time() - began < 90
+
+
+async def test_draining_waits_for_what_three_killed_processes_had_in_hand(autojump_clock: MockClock) -> None:
+    bench = ExtractionBench()
+    await bench.add(a=1)
+    (row,) = bench.rows()
+    row.update(extraction_unfinished=3, extraction_owner="dead", next_extraction_at=EPOCH)
+    await bench.drain(seconds=120)
     assert len(bench.rows(extraction="done")) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from digestd.errors import HostPaused, StoreUnavailable
 from digestd.ingest.politeness import Hosts, HostsStatistics, key_of
+from digestd.store import HostPause, HostStart, Wait
 
 URL = "https://example.org/feed"
 
@@ -246,6 +249,75 @@ async def test_slow_hosts_are_forgotten_once_they_are_idle(autojump_clock: MockC
             hosts.slow_down(url, 1)
         await trio.sleep(0.1)
         assert hosts.statistics().known < 30
+
+
+async def test_a_turn_says_what_it_starts(autojump_clock: MockClock) -> None:
+    hosts = Hosts(2, 1.5)
+    async with hosts.turn("https://EXAMPLE.org/feed") as turn:
+        assert turn.host_start() == HostStart("example.org:443", 1.5)
+        hosts.slow_down(URL, 20)
+        assert turn.host_start() == HostStart("example.org:443", 20)
+    async with hosts.turn("http://127.0.0.1:8000/") as turn:
+        assert turn.host_start() == HostStart("127.0.0.1:8000", 0)
+
+
+@pytest.mark.parametrize(("reason", "paused"), [("host", 0.0), ("host_paused", 9.0)])
+async def test_what_other_processes_did_puts_off_the_next_start(
+    autojump_clock: MockClock, reason: str, paused: float
+) -> None:
+    hosts = Hosts(2, 1.0)
+    begin = trio.current_time()
+    async with hosts.turn(URL) as turn:
+        turn.heed(Wait(9, reason))
+        turn.heed(Wait(4, reason))
+        assert hosts.paused_for(URL) == pytest.approx(paused)
+        await turn.wait_until_due(10)
+        assert trio.current_time() - begin == pytest.approx(9)
+        turn.heed(Wait(3, reason))
+    async with hosts.turn(URL):
+        assert trio.current_time() - begin == pytest.approx(12)
+    with hosts.new_pauses() as news:
+        assert news == []
+
+
+async def test_who_keeps_its_turn_does_not_wait_for_a_long_pause(autojump_clock: MockClock) -> None:
+    hosts = Hosts(2, 1.0)
+    async with hosts.turn(URL) as turn:
+        hosts.pause(URL, 60)
+        with pytest.raises(HostPaused) as paused:
+            await turn.wait_until_due(2)
+    assert str(paused.value) == "the host wants to be left alone for 60 s"
+
+
+async def test_a_new_pause_is_told_once(autojump_clock: MockClock) -> None:
+    hosts = Hosts(2, 1.0)
+    hosts.pause(URL, 100)
+    hosts.pause(URL, 40)
+    hosts.pause("https://short.example/", 5)
+    await trio.sleep(10)
+    with hosts.new_pauses() as news:
+        assert news == [HostPause("example.org:443", 90)]
+    hosts.pause(URL, 20)
+    with hosts.new_pauses() as news:
+        assert news == []
+    hosts.pause(URL, 200)
+    with hosts.new_pauses() as news:
+        assert news == [HostPause("example.org:443", 200)]
+
+
+async def test_a_pause_that_could_not_be_told_is_told_later(autojump_clock: MockClock) -> None:
+    hosts = Hosts(2, 1.0)
+    other = "https://other.example/"
+    hosts.pause(URL, 100)
+    hosts.pause(other, 50)
+    with suppress(StoreUnavailable), hosts.new_pauses():
+        hosts.pause(URL, 200)
+        raise StoreUnavailable("it is away")
+    with hosts.new_pauses() as news:
+        assert sorted(news, key=lambda one: one.seconds) == [
+            HostPause("other.example:443", 50),
+            HostPause("example.org:443", 200),
+        ]
 
 
 async def test_statistics_tell_who_waits(autojump_clock: MockClock) -> None:

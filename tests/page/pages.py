@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 from digestd.errors import NoArticle
@@ -35,6 +36,17 @@ def article(
 def page(body: str, title: str = "Example News") -> str:
     """A page with `body` and nothing else."""
     return f"<!DOCTYPE html><html><head><title>{title}</title></head><body>{body}</body></html>"
+
+
+def linked(**values: object) -> str:
+    """A block of JSON-LD about an article."""
+    node = {"@context": "https://schema.org", "@type": "NewsArticle", **values}
+    return f'<script type="application/ld+json">{json.dumps(node)}</script>'
+
+
+def graph(*nodes: object) -> str:
+    """A block of JSON-LD with several nodes."""
+    return f'<script type="application/ld+json">{json.dumps({"@graph": nodes})}</script>'
 
 
 def read(

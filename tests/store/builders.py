@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from unittest.mock import ANY
 
 from digestd.feed.identity import content_hash_of, identity_of
 from digestd.model import Entry, Page, PollState, SourceSpec
-from digestd.store import Claim, ClaimRequest, PageClaim, PageRecord, StepRecord, Store
+from digestd.store import Claim, ClaimRequest, PageClaim, PageClaims, PageRecord, StepRecord, Store
 
 YESTERDAY = datetime.now(UTC).replace(microsecond=123456) - timedelta(days=1)
 _T = TypeVar("_T")
@@ -89,6 +90,27 @@ def done(claim: PageClaim, text: str = "", **changes: Any) -> PageRecord:
     return PageRecord(claim.article_id, claim.attempt, "done", claim.failures, page=replace(made, **changes))
 
 
+async def claimed(store: Store, limit: int = 1) -> list[PageClaim]:
+    """Claims of pages, exactly so many."""
+    claims = await store.claim_pages(limit, 60)
+    assert len(claims.claims) == limit
+    return list(claims.claims)
+
+
+def titles(claims: PageClaims) -> list[str]:
+    return [claim.title for claim in claims.claims]
+
+
+def about(seconds: float | None) -> int | None:
+    return None if seconds is None else int(round(seconds, -1))
+
+
+def extraction_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What an article says of its extraction, but for when it is due."""
+    names = ("attempts", "failures", "unfinished", "owner", "error")
+    return {"extraction": row["extraction"]} | {name: row[f"extraction_{name}"] for name in names}
+
+
 def without(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in names}
 
@@ -100,6 +122,7 @@ NEVER_POLLED: dict[str, Any] = {
     "effective_url": None,
     "options": {"depth": [1, 2]},
     "enabled": True,
+    "enabled_override": None,
     "category": "vendor",
     "language": "en",
     "interval_seconds": 60.5,
@@ -121,6 +144,7 @@ NEVER_POLLED: dict[str, Any] = {
     "lease_owner": None,
     "lease_token": None,
     "lease_expires_at": None,
+    "changed_at": ANY,
 }
 
 FULL_SPEC = spec(

@@ -121,7 +121,7 @@ class Life:
             "lease_owner",
         )
         rows = [self._bench.row(source_id) for source_id in self._ids]
-        return [sorted(kept), *([row[name] for name in names] for row in rows)]
+        return [sorted(kept, key=repr), *([row[name] for name in names] for row in rows)]
 
 
 async def play_all(turns: Sequence[Turn], benches: Sequence[Bench]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -229,7 +230,7 @@ async def _until_somebody_waits(connection: psycopg.Connection[tuple[object, ...
 
 
 async def test_the_store_in_memory_fails_when_it_is_told_to() -> None:
-    store = MemoryStore(lambda: pytest.fail("no time is needed"))
+    store = MemoryStore(lambda: datetime.now(UTC))
     error = StoreUnavailable("once")
     store.fail_next(error)
     with pytest.raises(StoreUnavailable) as raised:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -15,16 +16,20 @@ import trio
 
 from digestd.errors import StoreUnavailable
 from digestd.feed.identity import StoredArticle, assign
-from digestd.model import Article, PollState, Source, SourceSpec, SourceStatus
+from digestd.model import Article, Origin, PollState, Source, SourceSpec, SourceStatus
 from digestd.store import (
     UNFINISHED_CLAIMS_LIMIT,
     ArticleQuery,
+    Changes,
     Claim,
     ClaimRequest,
     EntrySetAside,
     Gone,
+    HostPause,
+    HostStart,
     Lease,
     LeaseLost,
+    ListOwner,
     PageClaims,
     PageLost,
     PageQueue,
@@ -37,11 +42,20 @@ from digestd.store import (
     SyncReport,
     Wait,
 )
-from digestd.store.claims import PutOff, Standing, Take, decide_claim
+from digestd.store.claims import (
+    LONGEST_PAUSE_SECONDS,
+    HostStanding,
+    PutOff,
+    Standing,
+    Take,
+    decide_claim,
+    decide_start,
+)
 from digestd.store.entries import changed_article, new_article, storable_entry
-from digestd.store.sourcelist import WITHOUT_LEASE, Kept, columns, plan_sync
+from digestd.store.sourcelist import WITHOUT_LEASE, plan_sync, replaced
 from digestd.store.text import storable
 from support.memory_pages import MemoryPages, article_of
+from support.memory_sources import MemorySources, effective_spec
 
 
 class MemoryStore:
@@ -55,6 +69,7 @@ class MemoryStore:
         self.rows: dict[int, dict[str, Any]] = {}
         self.kept: dict[int, dict[str, Any]] = {}
         self.set_aside: dict[tuple[int, str], tuple[SetAside, str, datetime, datetime]] = {}
+        self.hosts: dict[str, HostStanding] = {}
         self.outage = False
         self._now = now
         self._owner = owner
@@ -62,23 +77,60 @@ class MemoryStore:
         self._ids = count(1)
         self._tokens = count(1)
         self._pages = MemoryPages(self.rows, self.kept, now, owner)
+        self._sources = MemorySources(self.rows, now, self._ids)
 
     def fail_next(self, error: Exception) -> None:
         """Let the next call raise `error`; called twice, the next two."""
         self._errors.append(error)
 
-    async def sync_sources(self, specs: Sequence[SourceSpec]) -> SyncReport:
+    async def sync_sources(self, specs: Sequence[SourceSpec], *, fingerprint: str = "") -> SyncReport:
         """See `Store.sync_sources`."""
         await self._reach()
-        plan = plan_sync(
-            [Kept(row["id"], _spec(row), row["origin"], row["state"]) for row in self._all()], specs
-        )
+        now = self._now()
+        plan = plan_sync(self._sources.kept(), specs, now)
         for source_id, changes in plan.updates.items():
             self.rows[source_id].update(changes)
         for values in plan.inserts:
             source_id = next(self._ids)
             self.rows[source_id] = {**values, "id": source_id}
-        return plan.report
+        before, self._sources.list_owner = (
+            self._sources.list_owner,
+            ListOwner(fingerprint, self._owner, now),
+        )
+        return replace(plan.report, replaced=replaced(before, fingerprint, self._owner))
+
+    async def add_source(self, spec: SourceSpec) -> bool:
+        """See `Store.add_source`."""
+        await self._reach()
+        return self._sources.add(spec)
+
+    async def set_enabled(self, name: str, enabled: bool) -> Origin | None:
+        """See `Store.set_enabled`."""
+        await self._reach()
+        return self._sources.set_enabled(name, enabled)
+
+    async def remove_source(self, name: str) -> Origin | None:
+        """See `Store.remove_source`."""
+        await self._reach()
+        return self._sources.remove(name)
+
+    async def poll_now(self, name: str) -> bool:
+        """See `Store.poll_now`."""
+        await self._reach()
+        return self._sources.poll_now(name)
+
+    async def changed_sources(
+        self, since: datetime | None, told: Collection[tuple[int, object]] = frozenset()
+    ) -> Changes:
+        """See `Store.changed_sources`."""
+        await self._reach()
+        return self._sources.changed(since, told, lambda row: _status(row, 0, self._now()))
+
+    @asynccontextmanager
+    async def changes_told(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """See `Store.changes_told`."""
+        await trio.lowlevel.checkpoint()
+        yield trio.sleep_forever
 
     async def sources(self, *, count_articles: bool = False) -> list[SourceStatus]:
         """See `Store.sources`."""
@@ -97,6 +149,20 @@ class MemoryStore:
         """See `Store.claim`."""
         await self._reach()
         return [self._claim(request) for request in requests]
+
+    async def start_at_hosts(self, starts: Sequence[HostStart]) -> list[Wait | None]:
+        """See `Store.start_at_hosts`."""
+        await self._reach()
+        return [self._start(start) for start in starts]
+
+    async def pause_hosts(self, pauses: Sequence[HostPause]) -> None:
+        """See `Store.pause_hosts`."""
+        await self._reach()
+        now = self._now()
+        for one in pauses:
+            host = self.hosts.get(one.key, HostStanding(now, None))
+            until = now + timedelta(seconds=min(one.seconds, LONGEST_PAUSE_SECONDS))
+            self.hosts[one.key] = replace(host, paused_until=max(until, host.paused_until or until))
 
     async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
         """See `Store.record`."""
@@ -182,12 +248,23 @@ class MemoryStore:
             return Gone("unknown")
         decision = decide_claim(_standing(row), request, self._now(), UNFINISHED_CLAIMS_LIMIT)
         if isinstance(decision, Take):
+            if request.host is not None and (wait := self._start(request.host)) is not None:
+                return replace(wait, unfinished_claims=row["unfinished_claims"])
             return self._lease(row, decision.after)
         if isinstance(decision, PutOff):
             row.update(_written(decision.after), last_error=decision.last_error)
             row.update(WITHOUT_LEASE)
             return decision.wait
         return decision
+
+    def _start(self, start: HostStart) -> Wait | None:
+        now = self._now()
+        host = self.hosts.get(start.key, HostStanding(None, None))
+        wait = decide_start(host, start, now)
+        if wait is None and start.delay_seconds > 0:
+            next_start_at = now + timedelta(seconds=start.delay_seconds)
+            self.hosts[start.key] = replace(host, next_start_at=next_start_at)
+        return wait
 
     def _lease(self, row: dict[str, Any], after: Standing) -> Claim:
         token = f"token {next(self._tokens)}"
@@ -263,19 +340,16 @@ def _step_columns(step: StepRecord, now: datetime) -> dict[str, Any]:
 
 
 def _standing(row: Mapping[str, Any]) -> Standing:
-    return Standing(**{name: row[name] for name in Standing.__slots__})
+    columns = {name: row[name] for name in Standing.__slots__}
+    return Standing(**columns | {"enabled": effective_spec(row).enabled})
 
 
 def _written(after: Standing) -> dict[str, Any]:
-    return {name: getattr(after, name) for name in Standing.__slots__}
-
-
-def _spec(row: Mapping[str, Any]) -> SourceSpec:
-    return SourceSpec(**{name: row[name] for name in columns(SourceSpec("", "", ""))})
+    return {name: getattr(after, name) for name in Standing.__slots__ if name != "enabled"}
 
 
 def _source(row: Mapping[str, Any]) -> Source:
-    return Source(row["id"], _spec(row), row["origin"], row["effective_url"])
+    return Source(row["id"], effective_spec(row), row["origin"], row["effective_url"])
 
 
 def _status(row: Mapping[str, Any], articles: int, now: datetime) -> SourceStatus:
@@ -288,5 +362,6 @@ def _status(row: Mapping[str, Any], articles: int, now: datetime) -> SourceStatu
         source=_source(row),
         due_in_seconds=due,
         articles=articles,
+        overridden=row["enabled_override"] is not None,
         **{name: row[name] for name in copied.split()},
     )

@@ -9,33 +9,15 @@ import io
 import os
 import signal
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from digestd import __version__
+from digestd.cli import article_commands, source_commands
+from digestd.cli.options import HELP_NAMES, Config, Level, either
 from digestd.errors import ConfigurationError, DigestdError, StartError, StoreError
-
-if TYPE_CHECKING:
-    from digestd.model import Extraction
-    from digestd.store import ArticleQuery
-
-_CONFIG = typer.Option(
-    "-c",
-    "--config",
-    metavar="FILE",
-    help="Settings file [env: DIGESTD_CONFIG].",
-    show_default=False,
-    # Whether it can be read is told like every other mistake in it, with exit status 78.
-    readable=False,
-)
-_LEVEL = typer.Option(
-    "--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING, ERROR or CRITICAL.", show_default=False
-)
-Config = Annotated[Path | None, _CONFIG]
-Level = Annotated[str | None, _LEVEL]
 
 _HELP = """Polls security feeds, keeps every article once, and tells you what is new.
 
@@ -63,8 +45,10 @@ app = typer.Typer(
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP_NAMES,
 )
+app.add_typer(source_commands.app, name="sources")
+app.add_typer(article_commands.app, name="articles")
 
 
 def run() -> None:
@@ -134,18 +118,12 @@ def main(
     running.serve(config, log_level)
 
 
-def _either(context: typer.Context, config: Path | None, level: str | None) -> tuple[Path | None, str | None]:
-    """Options stand before the command or after it; after wins."""
-    before: tuple[Path | None, str | None] = context.obj or (None, None)
-    return config or before[0], level or before[1]
-
-
 @app.command()
 def demo(context: typer.Context, log_level: Level = None) -> None:
     """Ingest six sample sources from loopback into a temporary database and print the digest. No network needed."""
     from digestd.cli import demonstration
 
-    raise typer.Exit(demonstration.demo(_either(context, None, log_level)[1]))
+    raise typer.Exit(demonstration.demo(either(context, None, log_level)[1]))
 
 
 @app.command()
@@ -171,24 +149,7 @@ def check(context: typer.Context, config: Config = None, log_level: Level = None
     """
     from digestd.cli import setup
 
-    setup.check(*_either(context, config, log_level))
-
-
-@app.command()
-def sources(
-    context: typer.Context,
-    config: Config = None,
-    log_level: Level = None,
-    failing: Annotated[bool, typer.Option("--failing", help="Only sources with an error.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
-) -> None:
-    """List every source with its state, its last success, when and why it is polled next, and its last error.
-
-    Example: digestd sources --failing
-    """
-    from digestd.cli import showing
-
-    showing.sources(*_either(context, config, log_level), failing=failing, as_json=as_json)
+    setup.check(*either(context, config, log_level))
 
 
 @app.command("health")
@@ -199,7 +160,7 @@ def ask_health(context: typer.Context, config: Config = None) -> None:
     """
     from digestd.cli import health
 
-    raise typer.Exit(health.health(_either(context, config, None)[0]))
+    raise typer.Exit(health.health(either(context, config, None)[0]))
 
 
 @app.command()
@@ -216,122 +177,4 @@ def digest(
     """
     from digestd.cli import showing
 
-    showing.digest(*_either(context, config, log_level), per_source=per_source, days=days)
-
-
-_articles = typer.Typer(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
-app.add_typer(_articles, name="articles")
-
-Source = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only of this source.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
-Pending = Annotated[bool, typer.Option("--pending", help="Only those whose page is waited for.")]
-Failed = Annotated[bool, typer.Option("--failed", help="Only those whose page could not be read.")]
-Skipped = Annotated[bool, typer.Option("--skipped", help="Only those whose page is not to be read.")]
-Since = Annotated[
-    str | None,
-    typer.Option(metavar="WHEN", help="Only first seen since: an age (90min, 6h, 2d, 1w) or a date."),
-]
-
-
-@_articles.callback(invoke_without_command=True)
-def articles(
-    context: typer.Context,
-    config: Config = None,
-    log_level: Level = None,
-    source: Source = None,
-    since: Since = None,
-    pending: Pending = False,
-    failed: Failed = False,
-    skipped: Skipped = False,
-    set_aside: Annotated[
-        bool, typer.Option("--set-aside", help="Instead: entries that could not become articles, and why.")
-    ] = False,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most N.")] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """List articles, those first seen last first, with what became of their pages.
-
-    \b
-    Examples:
-      digestd articles --source "CISA KEV" --since 2d
-      digestd articles --failed --json
-      digestd articles show 4711
-      digestd articles retry --failed --source "CISA KEV"
-    """
-    file, level = _either(context, config, log_level)
-    if context.invoked_subcommand is not None:
-        context.obj = (file, level)
-        return
-    from digestd.cli import articles as command
-
-    if set_aside:
-        command.set_aside(file, level, limit, as_json=as_json)
-        return
-    query = _article_query(source, since, pending=pending, failed=failed, skipped=skipped, limit=limit)
-    command.listing(file, level, query, as_json=as_json)
-
-
-@_articles.command("show")
-def show_article(
-    context: typer.Context,
-    article_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="As `digestd articles` lists it.")],
-    config: Config = None,
-    log_level: Level = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show one article: where it comes from, what became of its page, its whole text.
-
-    Example: digestd articles show 4711
-    """
-    from digestd.cli import articles as command
-
-    raise typer.Exit(command.show(*_either(context, config, log_level), article_id, as_json=as_json))
-
-
-@_articles.command("retry")
-def retry_articles(
-    context: typer.Context,
-    ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="These articles.")] = None,
-    config: Config = None,
-    log_level: Level = None,
-    source: Source = None,
-    since: Since = None,
-    pending: Pending = False,
-    failed: Failed = False,
-    skipped: Skipped = False,
-) -> None:
-    """Let pages be fetched again at once that failed, were skipped or wait for their next attempt.
-
-    \b
-    Examples:
-      digestd articles retry 4711 4712
-      digestd articles retry --failed --since 1d
-    """
-    if not (ids or source or since or pending or failed or skipped):
-        raise typer.BadParameter(
-            "name articles by ID, or choose them: --failed, --skipped, --pending, --source, --since"
-        )
-    from dataclasses import replace
-
-    from digestd.cli import articles as command
-
-    query = _article_query(source, since, pending=pending, failed=failed, skipped=skipped, limit=None)
-    command.retry(*_either(context, config, log_level), replace(query, ids=tuple(ids) if ids else None))
-
-
-def _article_query(
-    source: str | None, since: str | None, *, pending: bool, failed: bool, skipped: bool, limit: int | None
-) -> ArticleQuery:
-    from digestd.cli.articles import since_of
-    from digestd.store import ArticleQuery
-
-    if pending + failed + skipped > 1:
-        raise typer.BadParameter("--pending, --failed and --skipped exclude each other")
-    try:
-        moment = since_of(since, datetime.now(UTC)) if since else None
-    except ValueError as error:
-        raise typer.BadParameter(f"--since: {error}") from None
-    extraction: Extraction | None = (
-        "pending" if pending else "failed" if failed else "skipped" if skipped else None
-    )
-    return ArticleQuery(source=source, since=moment, extraction=extraction, limit=limit)
+    showing.digest(*either(context, config, log_level), per_source=per_source, days=days)

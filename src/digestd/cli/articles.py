@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
@@ -79,7 +80,7 @@ def show(file: Path | None, level: str | None, article_id: int, *, as_json: bool
     found = trio.run(_articles, config, ArticleQuery(ids=(article_id,)))
     end_with_reader()
     if not found:
-        print(f"there is no article {article_id}; `digestd articles` lists them")
+        print(f"digestd: there is no article {article_id}; `digestd articles` lists them", file=sys.stderr)
         return 1
     print(json.dumps(_whole_record(found[0]), indent=2) if as_json else _described(found[0]))
     return 0
@@ -89,7 +90,8 @@ def retry(file: Path | None, level: str | None, query: ArticleQuery) -> None:
     """Put the articles that `query` allows back into the queue, and say how many."""
     config = prepared(file, level)
     count = trio.run(_retry, config, query)
-    print(f"{count} articles are due again; a running daemon takes them up within seconds, as does --once")
+    some = "1 article is" if count == 1 else f"{count} articles are"
+    print(f"{some} due again; a running daemon takes them up within seconds, as does --once")
 
 
 def as_record(article: Article) -> dict[str, Any]:

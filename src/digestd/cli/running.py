@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from digestd import daemon, log
 from digestd.cli.loading import load_configuration, resolve_level
+from digestd.cli.tables import kept_sources
 from digestd.config import Configuration
 from digestd.daemon import Selection, Summary, Watcher
 from digestd.feed.text import strip_controls
@@ -22,9 +24,15 @@ from digestd.ingest.poll import PollResult
 
 def serve(config_file: Path | None, log_level: str | None) -> None:
     """Run the daemon until a signal ends it."""
-    config = load_configuration(config_file)
-    log.set_up(resolve_level(config, log_level), config.settings.worker.log_format)
-    trio.run(daemon.serve, config, os.environ)
+
+    def load() -> Configuration:
+        config = load_configuration(config_file)
+        worker = config.settings.worker.model_copy(update={"log_level": resolve_level(config, log_level)})
+        return replace(config, settings=config.settings.model_copy(update={"worker": worker}))
+
+    config = load()
+    log.set_up(config.settings.worker.log_level, config.settings.worker.log_format)
+    trio.run(daemon.serve, config, os.environ, load)
 
 
 def once(
@@ -37,6 +45,9 @@ def once(
     """Run `--once`, print its summary and return the exit status."""
     config = load_configuration(config_file)
     known = {spec.name for spec in config.sources}
+    if not known.issuperset(names):
+        # Commands may have added it to the database.
+        known |= {status.source.name for status in trio.run(kept_sources, config)}
     unknown = [name for name in names if name not in known]
     if unknown:
         print(f"digestd: no source is called {unknown[0]!r}; `digestd check` lists them", file=sys.stderr)

@@ -69,6 +69,7 @@ def as_record(status: SourceStatus) -> dict[str, Any]:
         "kind": spec.kind,
         "url": mask_url(spec.url),
         "enabled": spec.enabled,
+        "overridden": status.overridden,
         "state": status.state,
         "articles": status.articles,
         "entries_set_aside": status.entries_set_aside,
@@ -106,7 +107,8 @@ def _print_table(statuses: Sequence[SourceStatus], now: datetime) -> None:
 
 def _cells(status: SourceStatus, now: datetime) -> tuple[str, ...]:
     next_poll = "at once" if status.next_fetch_at is None else distance(status.next_fetch_at, now)
-    state = status.state if status.source.spec.enabled else "disabled"
+    disabled = "disabled by command" if status.overridden else "disabled"
+    state = status.state if status.source.spec.enabled else disabled
     return (
         status.source.name,
         state,

@@ -17,7 +17,9 @@ from rich.table import Table
 from digestd import log
 from digestd.cli.loading import load_configuration, quiet_level, warn
 from digestd.config import Configuration, database_url
+from digestd.errors import StoreUnavailable
 from digestd.feed.text import strip_controls
+from digestd.model import SourceStatus
 from digestd.store import Store
 from digestd.store.owner import current_owner
 from digestd.store.sql import open_store
@@ -31,16 +33,25 @@ def prepared(file: Path | None, level: str | None) -> Configuration:
     return config
 
 
-def looking_into(config: Configuration) -> AbstractAsyncContextManager[Store]:
-    """The store, for a command that makes none: see :func:`digestd.store.sql.open_store`."""
+def looking_into(config: Configuration, *, create_file: bool = False) -> AbstractAsyncContextManager[Store]:
+    """The store, for a command that looks or changes little: see :func:`digestd.store.sql.open_store`."""
     database = config.settings.database
     return open_store(
         database_url(database, os.environ),
         owner=current_owner(),
         pool_size=1,
-        create_file=False,
+        create_file=create_file,
         connect_timeout_seconds=database.connect_timeout_seconds,
     )
+
+
+async def kept_sources(config: Configuration) -> list[SourceStatus]:
+    """The sources in the database, none where there is no database yet."""
+    try:
+        async with looking_into(config) as store:
+            return await store.sources()
+    except StoreUnavailable:
+        return []
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:

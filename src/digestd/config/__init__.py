@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import stat
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from digestd.config.settings import (
     WebSettings,
     WorkerSettings,
 )
-from digestd.config.sources import SourceList
+from digestd.config.sources import SourceList, checked_source
 from digestd.config.wording import got_type, problem_lines, reason, shown_word, unknown_key
 from digestd.errors import ConfigurationError
 from digestd.model import SourceSpec, mask_url
@@ -36,6 +38,8 @@ __all__ = [
     "Settings",
     "WebSettings",
     "WorkerSettings",
+    "checked_source",
+    "content_of",
     "database_url",
     "find_file",
     "load",
@@ -46,14 +50,33 @@ DEFAULT_FILES = (Path("conf/digestd.yaml"), Path("/etc/digestd/digestd.yaml"))
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that is in force: the file it came from (None: the defaults), settings, sources, warnings, and which keys
-    the environment set (`SECTION_KEY` names)."""
+    """All that is in force: the file it came from (None: the defaults), settings, sources, warnings, which keys the
+    environment set (`SECTION_KEY` names), and the files that the sources stand in."""
 
     file: Path | None
     settings: Settings
     sources: tuple[SourceSpec, ...]
     warnings: tuple[str, ...] = ()
     from_environment: frozenset[str] = frozenset()
+    source_files: tuple[Path, ...] = ()
+
+    def fingerprint(self) -> str:
+        """The sha256 (hex) of the sources, equal in every process that was given the same ones."""
+        written = [asdict(spec) for spec in sorted(self.sources, key=lambda spec: spec.name)]
+        return sha256(json.dumps(written, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def content_of(files: Iterable[Path]) -> str:
+    """The sha256 (hex) of what stands in `files`, by which a change is noticed; files that cannot be read count as
+    empty. Blocks."""
+    digest = sha256()
+    for file in files:
+        try:
+            content = file.read_bytes()
+        except OSError:
+            content = b""
+        digest.update(b"%d:" % len(content) + content)
+    return digest.hexdigest()
 
 
 def find_file(option: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -98,7 +121,7 @@ def load(option: Path | None, environ: Mapping[str, str], kinds: Collection[str]
     if settings is None:
         raise ConfigurationError(problems)
     used = frozenset(f"{s}_{k}".upper() for s, keys in env.values.items() for k in keys)
-    return Configuration(file, settings, tuple(sources.specs), env.warnings, used)
+    return Configuration(file, settings, tuple(sources.specs), env.warnings, used, tuple(sources.files))
 
 
 def database_url(settings: DatabaseSettings, environ: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,11 +87,13 @@ class SourceList:
     def __init__(self, kinds: Collection[str]) -> None:
         self._kinds = kinds
         self._places: dict[str, str] = {}
+        self.files: list[Path] = []
         self.specs: list[SourceSpec] = []
         self.problems: list[str] = []
 
     def read_file(self, path: Path) -> None:
         """Add the sources in the file at `path`: a list, or a mapping whose only key is `sources`."""
+        self.files.append(path)
         try:
             data = read_yaml(path)
         except ConfigurationError as error:
@@ -131,3 +133,15 @@ class SourceList:
 def _known(kind: str, kinds: Collection[str]) -> str:
     close = difflib.get_close_matches(kind, kinds, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known kinds: {', '.join(sorted(kinds))}"
+
+
+def checked_source(data: Mapping[str, Any], kinds: Collection[str]) -> SourceSpec:
+    """The source that `data` describes, as an item of a file does. Raises
+    :class:`digestd.errors.ConfigurationError` with every mistake in it."""
+    sources = SourceList(kinds)
+    sources.add([dict(data)], "the command")
+    if sources.problems:
+        raise ConfigurationError(
+            [problem.replace("the command: sources[0] ", "") for problem in sources.problems]
+        )
+    return sources.specs[0]

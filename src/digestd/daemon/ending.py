@@ -19,12 +19,14 @@ class Ending:
     """The end of a run: begun by the first SIGTERM or SIGINT, hurried by the second.
 
     `hurry` is the scope round all work; `grace_seconds` is how long polls in flight may take once it has begun.
+    `reload_asked` is set by SIGHUP; who acts on it puts a new event there.
     """
 
     def __init__(self, grace_seconds: float) -> None:
         self.shutdown = Shutdown()
         self.hurry = trio.CancelScope()
         self.grace_seconds = grace_seconds
+        self.reload_asked = trio.Event()
         self._bounded = math.inf
 
     async def watch(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -35,9 +37,7 @@ class Ending:
             task_status.started()
             async for number in received:
                 if number == signal.SIGHUP:
-                    get_logger().warning(
-                        "worker.reload.unavailable", remedy="restart digestd to read settings again"
-                    )
+                    self.reload_asked.set()
                     continue
                 seen += 1
                 self._act(seen, signal.Signals(number))

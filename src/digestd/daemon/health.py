@@ -29,7 +29,6 @@ class Health:
         self, pipeline: Pipeline, supervisor: Supervisor, metrics: Metrics, poll_timeout_seconds: float
     ) -> None:
         self._around = pipeline.around
-        self._enabled = len(pipeline.statuses)
         self._supervisor = supervisor
         self._metrics = metrics
         self._poll_timeout = poll_timeout_seconds
@@ -64,7 +63,7 @@ class Health:
             uptime_seconds=now - self._metrics.started,
             stalled=self.stalled(),
             stopping=self._around.shutdown.begun.is_set(),
-            enabled=self._enabled,
+            enabled=self._supervisor.enabled,
             running=self._supervisor.running,
             slots_in_use=self._around.slots.in_use,
             slots=self._around.slots.total,

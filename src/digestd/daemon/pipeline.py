@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from digestd import __version__, kinds
 from digestd.config import Configuration, Settings, database_url
@@ -24,7 +24,7 @@ from digestd.ingest.storing import StoreAccess
 from digestd.ingest.workers.pool import open_parser, open_reader
 from digestd.log import get_logger
 from digestd.metrics import Metrics
-from digestd.model import SourceStatus, mask_url
+from digestd.model import SourceSpec, SourceStatus, mask_url
 from digestd.store import Store, SyncReport
 from digestd.store.owner import current_owner
 from digestd.store.sql import open_store
@@ -41,6 +41,30 @@ class Pipeline:
     around: Surroundings
     statuses: list[SourceStatus]
     extraction: Extraction | None
+    store: Store
+    owner: str
+    kinds: Kinds
+
+
+class Kinds:
+    """The kinds that are in use: those `used` at start, and others when a source of theirs comes."""
+
+    def __init__(self, tools: kinds.Tools, used: frozenset[str]) -> None:
+        self.by_name: dict[str, kinds.Kind] = dict(kinds.load(used, tools))
+        self._tools = tools
+        self._tried = set(used)
+
+    def has(self, spec: SourceSpec) -> bool:
+        """Whether the source of `spec` can be polled; one whose kind is not installed here is named in the log."""
+        if spec.kind not in self._tried:
+            self._tried.add(spec.kind)
+            self.by_name.update(kinds.load(frozenset({spec.kind}), self._tools))
+        if spec.kind in self.by_name:
+            return True
+        get_logger().error(
+            "worker.source.unknown_kind", source=spec.name, kind=spec.kind, effect="it is not polled"
+        )
+        return False
 
 
 @asynccontextmanager
@@ -58,9 +82,10 @@ async def open_pipeline(
     """
     settings = config.settings
     database = settings.database
+    owner = current_owner()
     store_context = open_store(
         database_url(database, environ),
-        owner=current_owner(),
+        owner=owner,
         pool_size=database.pool_size,
         connect_timeout_seconds=database.connect_timeout_seconds,
     )
@@ -86,12 +111,12 @@ async def open_pipeline(
             access = StoreAccess(store, metrics)
             chance = random.Random()  # noqa: S311 - jitter is no secret
             used = frozenset(status.source.spec.kind for status in enabled)
-            loaded = kinds.load(used, kinds.Tools(parse_feed=parse))
-            statuses = _pollable(enabled, loaded)
+            loaded = Kinds(kinds.Tools(parse_feed=parse), used)
+            statuses = [status for status in enabled if loaded.has(status.source.spec)]
             poller = Poller(
                 store=access,
                 http=http,
-                kinds=loaded,
+                kinds=loaded.by_name,
                 network=OutageDetector(_answered_last_time(statuses)),
                 metrics=metrics,
                 settings=settings.worker,
@@ -104,7 +129,7 @@ async def open_pipeline(
             if settings.extract.enabled:
                 pages = Pages(http, Robots(http), hosts, read, user_agent=settings.fetch.user_agent)
                 extraction = _extraction(settings, pages, around, metrics, on_page)
-            yield Pipeline(around, statuses, extraction)
+            yield Pipeline(around, statuses, extraction, store, owner, loaded)
 
 
 def _extraction(
@@ -158,17 +183,6 @@ def _answered_last_time(statuses: list[SourceStatus]) -> set[str]:
     return {key_of(s.source.url) for s in statuses if s.last_success_at is not None} - failing
 
 
-def _pollable(statuses: list[SourceStatus], loaded: Mapping[str, kinds.Kind]) -> list[SourceStatus]:
-    """Those whose kind is there; the others are named."""
-    for status in statuses:
-        spec = status.source.spec
-        if spec.kind not in loaded:
-            get_logger().error(
-                "worker.source.unknown_kind", source=spec.name, kind=spec.kind, effect="it is not polled"
-            )
-    return [status for status in statuses if status.source.spec.kind in loaded]
-
-
 async def _synced(config: Configuration, store: Store) -> list[SourceStatus]:
     """Make the store's sources those of the files, and read them with their state."""
     log = get_logger()
@@ -180,12 +194,20 @@ async def _synced(config: Configuration, store: Store) -> list[SourceStatus]:
             "worker.configuration.warning", message="no settings file was found; `digestd init` writes one"
         )
     else:
-        _tell_synced(await store.sync_sources(config.sources))
+        tell_synced(await store.sync_sources(config.sources, fingerprint=config.fingerprint()))
     return await store.sources()
 
 
-def _tell_synced(report: SyncReport) -> None:
-    if report != SyncReport():
+def tell_synced(report: SyncReport) -> None:
+    """Log what became of the list of sources."""
+    if (other := report.replaced) is not None:
+        get_logger().warning(
+            "worker.sources.replaced",
+            owner=other.owner,
+            written_at=other.written_at.isoformat(),
+            effect="another process wrote another list of sources: ours is in force from now on",
+        )
+    if replace(report, replaced=None) != SyncReport():
         get_logger().info(
             "worker.sources.synced",
             added=len(report.added),

@@ -10,6 +10,7 @@ import trio
 
 from digestd.config import Configuration, WebSettings
 from digestd.daemon.ending import Ending, expected_alone
+from digestd.daemon.following import Following
 from digestd.daemon.health import Health
 from digestd.daemon.pipeline import Pipeline, open_pipeline, tell_started, tell_stopped
 from digestd.ingest.supervisor import Supervisor
@@ -21,18 +22,20 @@ from digestd.web.address import Address
 METRICS_SECONDS = 60.0
 
 
-async def serve(config: Configuration, environ: Mapping[str, str]) -> None:
-    """Run the daemon until a signal ends it.
+async def serve(config: Configuration, environ: Mapping[str, str], load: Callable[[], Configuration]) -> None:
+    """Run the daemon until a signal ends it; `load` reads the configuration again, for SIGHUP.
 
     Error handling: raises one :class:`digestd.errors.DigestdError` when the store, or the address of
     `web.listen`, is not to be had at start; outages later are waited for. Cancellation: like the second
     signal.
     """
     with expected_alone():
-        await _serve(config, environ)
+        await _serve(config, environ, load)
 
 
-async def _serve(config: Configuration, environ: Mapping[str, str]) -> None:
+async def _serve(
+    config: Configuration, environ: Mapping[str, str], load: Callable[[], Configuration]
+) -> None:
     serve_web = _load_web(config.settings.web)
     ending = Ending(config.settings.worker.shutdown_grace_seconds)
     metrics = Metrics(trio.current_time())
@@ -52,7 +55,9 @@ async def _serve(config: Configuration, environ: Mapping[str, str]) -> None:
                             serve_web, Address.parse(config.settings.web.listen), health.state
                         )
                     services.start_soon(_tick, metrics, supervisor, notifier, name="metrics ticker")
-                    await _run_sources(config, pipeline, ending, supervisor, health, notifier, environ)
+                    tell_started(config, environ, len(pipeline.statuses))
+                    following = Following(config, load, pipeline, supervisor, ending, notifier)
+                    await _run_sources(pipeline, ending, supervisor, health, notifier, environ, following)
         services.cancel_scope.cancel()
     tell_stopped(metrics, trio.current_time())
 
@@ -70,13 +75,13 @@ def _load_web(settings: WebSettings) -> Callable[..., Awaitable[None]] | None:
 
 
 async def _run_sources(
-    config: Configuration,
     pipeline: Pipeline,
     ending: Ending,
     supervisor: Supervisor,
     health: Health,
     notifier: Notifier,
     environ: Mapping[str, str],
+    following: Following,
 ) -> None:
     async with trio.open_nursery() as sources:
         statuses = pipeline.statuses
@@ -87,7 +92,7 @@ async def _run_sources(
         sources.start_soon(health.tick, name="progress ticker")
         sources.start_soon(_watchdog, notifier, environ, ending, name="watchdog")
         notifier.ready(f"polling {len(statuses)} sources")
-        tell_started(config, environ, len(statuses))
+        sources.start_soon(following.run, sources, name="following")
         await _settle()
         await ending.shutdown.begun.wait()
         notifier.stopping()

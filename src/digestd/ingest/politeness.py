@@ -1,11 +1,16 @@
-"""Per-host turns: how many polls of a host run at one time, how far apart they start, and when none does."""
+"""Per-host turns: how many polls of a host run at one time, how far apart they start, and when none does.
+
+How many is counted in each process by itself. Spacing and pauses hold among all processes on one database: what a turn
+starts is reserved there (:meth:`Turn.host_start`), and pauses go there (:meth:`Hosts.new_pauses`) and come from there
+(:meth:`Turn.heed`).
+"""
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -13,6 +18,8 @@ import trio
 
 from digestd.errors import HostPaused
 from digestd.ingest.network.addresses import is_private_host
+from digestd.store import HostPause, HostStart, Wait
+from digestd.store.claims import LONGEST_PAUSE_SECONDS
 
 _NEVER = float("-inf")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -27,9 +34,6 @@ def key_of(url: str) -> str:
         return url
     return f"{host.rstrip('.')}:{port or _DEFAULT_PORTS.get(parts.scheme, 0)}" if host else url
 
-
-LONGEST_PAUSE_SECONDS = 86_400.0
-"""One header must not silence a host for longer than a day."""
 
 LONGEST_SPACING_SECONDS = 60.0
 """A host that asks for more time between two starts gets this: its sources must come to their turns."""
@@ -47,9 +51,27 @@ class HostsStatistics:
 class Turn:
     """The right to poll a host. Call :meth:`start` when the poll begins."""
 
-    def __init__(self, host: _Host) -> None:
+    def __init__(self, key: str, host: _Host) -> None:
+        self._key = key
         self._host = host
         self._started = False
+
+    def host_start(self) -> HostStart:
+        """What to ask the store for: a start at this host, among those of all processes."""
+        return HostStart(self._key, self._host.spacing_seconds)
+
+    def heed(self, wait: Wait) -> None:
+        """Let nobody here start at this host before `wait` is over, which the store answered: others start there, or it
+        is paused."""
+        until = trio.current_time() + wait.seconds
+        if wait.reason == "host_paused":
+            self._host.paused_until = max(self._host.paused_until, until)
+        else:
+            self._host.not_before = max(self._host.not_before, until)
+
+    async def wait_until_due(self, longest_pause: float) -> None:
+        """Wait, within the turn, until the host may be asked, as :meth:`Hosts.turn` did before."""
+        await self._host.wait_until_due(longest_pause)
 
     def start(self) -> None:
         """Say that the poll begins now: the spacing counts from here, and the next task of the host may wait.
@@ -71,13 +93,15 @@ class Hosts:
     """The turns of all hosts.
 
     `concurrency` is how many turns a host has at one time, `delay_seconds` how far apart their starts are:
-    nothing for private hosts, which belong to the operator.
+    nothing for private hosts, which belong to the operator. `concurrency` is that of this process alone: several may
+    have as many turns each, and start them in turn.
     """
 
     def __init__(self, concurrency: int, delay_seconds: float) -> None:
         self._concurrency = concurrency
         self._delay_seconds = delay_seconds
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
+        self._new_pauses: dict[str, float] = {}
         self._waiting = 0
 
     @asynccontextmanager
@@ -99,7 +123,7 @@ class Hosts:
         try:
             async with host.places:
                 await host.starting.acquire()
-                turn = Turn(host)
+                turn = Turn(key_of(url), host)
                 try:
                     await host.wait_until_due(longest_pause)
                     self._waiting -= 1
@@ -118,7 +142,21 @@ class Hosts:
     def pause(self, url: str, seconds: float) -> None:
         """Give no turn at the host of `url` for `seconds`, at most a day; a longer pause that is in force stays."""
         host = self._record(url)
-        host.paused_until = max(host.paused_until, trio.current_time() + min(seconds, LONGEST_PAUSE_SECONDS))
+        until = trio.current_time() + min(seconds, LONGEST_PAUSE_SECONDS)
+        if until > host.paused_until:
+            host.paused_until = self._new_pauses[key_of(url)] = until
+
+    @contextmanager
+    def new_pauses(self) -> Iterator[list[HostPause]]:
+        """The pauses in force that nobody has told the store of yet; to be told within the block. Those of a block that
+        raises are new ones again."""
+        taken, self._new_pauses = self._new_pauses, {}
+        now = trio.current_time()
+        try:
+            yield [HostPause(key, until - now) for key, until in taken.items() if until > now]
+        except BaseException:
+            self._new_pauses = taken | self._new_pauses
+            raise
 
     def slow_down(self, url: str, seconds: float | None) -> None:
         """Keep starts at the host of `url` at least `seconds` apart, at most 60, until told otherwise.
@@ -166,6 +204,7 @@ class _Host:
         "asked_seconds",
         "delay_seconds",
         "last_start",
+        "not_before",
         "paused_until",
         "places",
         "starting",
@@ -176,14 +215,18 @@ class _Host:
         self.delay_seconds = delay_seconds
         self.asked_seconds = 0.0
         self.last_start = _NEVER
+        self.not_before = _NEVER
         self.paused_until = _NEVER
         self.places = trio.Semaphore(concurrency)
         self.starting = trio.Lock()
         self.users = 0
 
+    @property
+    def spacing_seconds(self) -> float:
+        return max(self.delay_seconds, self.asked_seconds)
+
     def due_at(self) -> float:
-        spacing = max(self.delay_seconds, self.asked_seconds)
-        return max(self.last_start + spacing, self.paused_until)
+        return max(self.last_start + self.spacing_seconds, self.not_before, self.paused_until)
 
     def is_idle(self, now: float) -> bool:
         return self.users == 0 and self.due_at() <= now

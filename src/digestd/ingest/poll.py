@@ -67,6 +67,10 @@ class Poller:
         self._chance = chance
         self._extract = extract
 
+    def adopt(self, settings: WorkerSettings) -> None:
+        """Go by `settings` from the next step on."""
+        self._settings = settings
+
     @property
     def lease_seconds(self) -> float:
         """How long a lease for one step holds."""

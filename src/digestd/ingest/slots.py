@@ -22,6 +22,11 @@ class Slots:
         self._alone = trio.Lock()
         self._held_since: dict[object, float] = {}
 
+    def resize(self, total: int) -> None:
+        """Make it `total` slots from now on; what is held beyond that is given back as it ends."""
+        self._slots.total_tokens = total
+        self._failing.total_tokens = max(1, total // 2)
+
     def try_failing_place(self, held: AsyncExitStack) -> bool:
         """Take one of the places for failing sources until `held` is left; False when all are taken."""
         holder = object()

@@ -14,7 +14,7 @@ from digestd.ingest.politeness import Hosts, Turn
 from digestd.ingest.poll import Poller, PollResult
 from digestd.ingest.shutdown import Shutdown
 from digestd.ingest.slots import Slots
-from digestd.ingest.storing import StoreAccess
+from digestd.ingest.storing import TURN_KEPT_SECONDS, StoreAccess
 from digestd.log import get_logger
 from digestd.model import Failure, SourceStatus
 from digestd.store import UNFINISHED_CLAIMS_LIMIT, Claim, ClaimRequest, Gone, Refused, Wait
@@ -24,6 +24,8 @@ LONGEST_SLEEP_SECONDS = 900.0
 STORE_RETRY_SECONDS = 2.0
 STORE_UNAVAILABLE = "store_unavailable"
 """The reason of a `Wait` of ours, beside those of the store: there was nobody to ask."""
+HELD_UP = ("host", "host_paused")
+"""The reasons of a `Wait` that concern the whole host: other processes have just started there, or it is paused."""
 PLACE_WITHOUT_TURN_SECONDS = 5.0
 LONGEST_PAUSE_ONCE_SECONDS = 10.0
 """How long `--once` waits for a host that wants to be left alone."""
@@ -55,6 +57,17 @@ class SourceLife:
         self._failing = status.consecutive_failures > 0
         self._unfinished = status.unfinished_claims
         self._around = around
+        self._woken = trio.Event()
+        self._wakes_at = -math.inf
+
+    def update(self, status: SourceStatus) -> None:
+        """Go on as `status` says: the URL counts from the next round on, and a sleep ends where the source is due
+        before its end. A poll in flight is not touched."""
+        self.name = status.source.name
+        self._url = status.source.url
+        due = status.due_in_seconds or 0.0
+        if trio.current_time() + due < self._wakes_at:
+            self._woken.set()
 
     async def run(self, first_delay: float) -> None:
         """Poll for ever, first after `first_delay` seconds; returns at shutdown, or when the source is gone, which is
@@ -84,6 +97,9 @@ class SourceLife:
         deadline = trio.current_time() + 60
         while True:
             answer = await self._round(0, force=force, longest_pause=LONGEST_PAUSE_ONCE_SECONDS)
+            if isinstance(answer, Wait) and answer.reason in HELD_UP:
+                # The next turn waits for it, or says that it takes too long.
+                continue
             if not (isinstance(answer, Wait) and answer.reason == STORE_UNAVAILABLE):
                 return answer
             if trio.current_time() + answer.seconds > deadline:
@@ -97,14 +113,15 @@ class SourceLife:
     ) -> PollResult | Wait | Gone | None:
         async with AsyncExitStack() as held:
             try:
-                turn = await self._wait_until_free(delay, longest_pause, held)
+                turn = await self._wait_for_turn(delay, longest_pause, held)
                 if turn is None:
                     return None
-                claim = await self._claim(force=force)
+                claim = await self._claim_in_turn(turn, held, force=force)
                 if not isinstance(claim, Claim):
                     return claim
                 turn.start()
                 result = await self._around.poller.poll(claim)
+                await self._around.store.share_pauses(self._around.hosts)
             except StoreUnavailable:
                 return Wait(self._store_retry(), STORE_UNAVAILABLE)
             except HostPaused as paused:
@@ -114,16 +131,24 @@ class SourceLife:
         self._unfinished = 0
         return result
 
-    async def _wait_until_free(self, delay: float, longest_pause: float, held: AsyncExitStack) -> Turn | None:
-        """Sleep, then the host's turn, then a slot; None when shutdown came first."""
-        suspect = self._unfinished >= UNFINISHED_CLAIMS_LIMIT
+    @property
+    def _suspect(self) -> bool:
+        return self._unfinished >= UNFINISHED_CLAIMS_LIMIT
+
+    async def _wait_for_turn(self, delay: float, longest_pause: float, held: AsyncExitStack) -> Turn | None:
+        """Sleep, then the host's turn; None when shutdown came first."""
         turn = None
         with self._around.shutdown.idle() as idle:
             # A suspect takes every slot: not only to look.
-            await trio.sleep(delay if suspect else min(delay, LONGEST_SLEEP_SECONDS))
+            await self._sleep(delay if self._suspect else min(delay, LONGEST_SLEEP_SECONDS))
             turn = await self._turn(longest_pause, held)
-            await held.enter_async_context(self._around.slots.hold(alone=suspect))
         return None if idle.cancelled_caught or self._around.shutdown.begun.is_set() else turn
+
+    async def _sleep(self, seconds: float) -> None:
+        self._woken = trio.Event()
+        self._wakes_at = trio.current_time() + seconds
+        with trio.move_on_after(seconds):
+            await self._woken.wait()
 
     async def _turn(self, longest_pause: float, held: AsyncExitStack) -> Turn:
         """The host's turn, and for a failing source one of their places. It never stands in its host's line waiting for
@@ -144,18 +169,45 @@ class SourceLife:
                     held.push_async_exit(entered.pop_all())
                     return turn
 
-    async def _claim(self, *, force: bool) -> Claim | Wait | Gone:
-        request = ClaimRequest(self._id, self._around.poller.lease_seconds, force)
+    async def _claim_in_turn(
+        self, turn: Turn, held: AsyncExitStack, *, force: bool
+    ) -> Claim | Wait | Gone | None:
+        """Wait for a slot and claim the source; None when shutdown came first.
+
+        While other processes start at the host the turn is kept, for moments, and the slot is not.
+        """
+        while True:
+            async with AsyncExitStack() as slot:
+                with self._around.shutdown.idle() as idle:
+                    await slot.enter_async_context(self._around.slots.hold(alone=self._suspect))
+                if idle.cancelled_caught or self._around.shutdown.begun.is_set():
+                    return None
+                answer = await self._claim(turn, force=force)
+                if not _is_short(answer):
+                    held.push_async_exit(slot.pop_all())
+                    return answer
+            with self._around.shutdown.idle():
+                await turn.wait_until_due(TURN_KEPT_SECONDS)
+
+    async def _claim(self, turn: Turn, *, force: bool) -> Claim | Wait | Gone:
+        request = ClaimRequest(self._id, self._around.poller.lease_seconds, force, turn.host_start())
         answer = await self._around.store.claim(request)
         if isinstance(answer, Refused):
             self._around.poller.tell_refused(self.name, answer)
             raise answer.error
         if isinstance(answer, Wait):
             self._unfinished = answer.unfinished_claims
-            if answer.reason == "unfinished_claims":
+            if answer.reason in HELD_UP:
+                turn.heed(answer)
+            elif answer.reason == "unfinished_claims":
                 self._around.poller.tell_put_off(self.name, answer)
         return answer
 
     def _store_retry(self) -> float:
         # Everybody finds out at once and is overdue afterwards: spread the returns over several seconds.
         return STORE_RETRY_SECONDS * (1 + 5 * self._around.chance.random())
+
+
+def _is_short(answer: Claim | Wait | Gone) -> bool:
+    """Whether `answer` is that the host may be asked in a moment."""
+    return isinstance(answer, Wait) and answer.reason in HELD_UP and answer.seconds <= TURN_KEPT_SECONDS

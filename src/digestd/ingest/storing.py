@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from typing import TypeVar
 
 import trio
 
-from digestd.errors import StoreUnavailable
+from digestd.errors import HostPaused, StoreUnavailable
+from digestd.ingest.politeness import Hosts, Turn
 from digestd.log import get_logger
 from digestd.metrics import Metrics
 from digestd.store import (
     Claim,
     ClaimRequest,
     Gone,
+    HostStart,
     Lease,
     LeaseLost,
     PageClaims,
@@ -28,6 +31,9 @@ from digestd.store import (
     Wait,
 )
 from digestd.store.batching import Batcher
+
+TURN_KEPT_SECONDS = 2.0
+"""How long a task that was let to its host's turn keeps it while other processes start there."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -46,6 +52,7 @@ class StoreAccess:
         self._record_page: Batcher[PageRecord, PageRecorded | PageLost | Refused] = Batcher(
             store.record_pages
         )
+        self._start: Batcher[HostStart, Wait | None] = Batcher(store.start_at_hosts)
         self._store = store
         self._metrics = metrics
         self._away_since: float | None = None
@@ -64,6 +71,28 @@ class StoreAccess:
             await self._store.release([owed])
             del self._owed[request.source_id]
         return await self._watched(self._claim, request)
+
+    async def start_at_host(self, turn: Turn) -> None:
+        """Reserve a start for who holds `turn`, among those of all processes, and wait for it.
+
+        Error handling: :class:`~digestd.errors.HostPaused` when that would take more than two seconds: the turn is
+        then to be given back, and the next one comes when the host may be asked.
+        """
+        while (wait := await self._watched(self._start, turn.host_start())) is not None:
+            turn.heed(wait)
+            if wait.seconds > TURN_KEPT_SECONDS:
+                message = f"the host is to be left alone for another {wait.seconds:.0f} s"
+                raise HostPaused(message, retry_after=wait.seconds)
+            await turn.wait_until_due(TURN_KEPT_SECONDS)
+
+    async def share_pauses(self, hosts: Hosts) -> None:
+        """Tell the other processes which hosts want to be left alone, where there is news.
+
+        Never raises: what could not be told for an outage or for being cancelled is told the next time.
+        """
+        with suppress(StoreUnavailable), hosts.new_pauses() as pauses:
+            if pauses:
+                await self._watched(self._store.pause_hosts, pauses)
 
     async def record(self, record: StepRecord) -> Recorded | LeaseLost | Refused:
         """See :meth:`digestd.store.Store.record`."""

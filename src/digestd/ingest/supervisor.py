@@ -23,34 +23,65 @@ class Supervisor:
     def __init__(self, around: Surroundings, metrics: Metrics, interval_seconds: float) -> None:
         self._around = around
         self._metrics = metrics
-        self._interval = interval_seconds
-        self._scopes: dict[int, trio.CancelScope] = {}
+        self.interval_seconds = interval_seconds
+        self._lives: dict[int, tuple[SourceLife, trio.CancelScope]] = {}
+        self._known: set[int] = set()
 
     @property
     def running(self) -> int:
         """How many sources have a task."""
-        return len(self._scopes)
+        return len(self._lives)
+
+    @property
+    def enabled(self) -> int:
+        """How many sources are to have one."""
+        return len(self._known)
 
     def start(self, nursery: trio.Nursery, statuses: Sequence[SourceStatus]) -> None:
         """Start a task named "source NAME" in `nursery` for each of `statuses`."""
         for status in statuses:
-            life = SourceLife(status, self._around)
-            delay = self._first_delay(status, len(statuses))
-            nursery.start_soon(self._run, status.source.id, life, delay, name=f"source {life.name}")
+            self._start(nursery, status, len(statuses))
+
+    def follow(self, nursery: trio.Nursery, status: SourceStatus, *, pollable: bool) -> None:
+        """Make the source of `status`, which has changed, run as it is now: start its task, in `nursery`, end it where
+        it is not `pollable` any more, or let it know. Nobody else's task is touched."""
+        source_id = status.source.id
+        life, scope = self._lives.get(source_id, (None, None))
+        if not pollable:
+            self._known.discard(source_id)
+            if life is not None and scope is not None:
+                self._metrics.failing.pop(life.name, None)
+                scope.cancel()
+        elif life is None:
+            self._start(nursery, status, 1)
+        else:
+            if life.name != status.source.name:
+                self._metrics.renamed(life.name, status.source.name)
+            life.update(status)
+
+    def _start(self, nursery: trio.Nursery, status: SourceStatus, count: int) -> None:
+        life = SourceLife(status, self._around)
+        self._known.add(status.source.id)
+        self._lives[status.source.id] = (life, scope := trio.CancelScope())
+        delay = self._first_delay(status, count)
+        nursery.start_soon(self._run, status.source.id, life, scope, delay, name=f"source {life.name}")
 
     def _first_delay(self, status: SourceStatus, count: int) -> float:
         spec = status.source.spec
-        interval = spec.interval_seconds if spec.interval_seconds is not None else self._interval
+        interval = spec.interval_seconds if spec.interval_seconds is not None else self.interval_seconds
         due = status.due_in_seconds
         return due if due is not None and due > 0 else phase(spec.name, interval, count)
 
-    async def _run(self, source_id: int, life: SourceLife, first_delay: float) -> None:
-        with trio.CancelScope() as scope:
-            self._scopes[source_id] = scope
+    async def _run(
+        self, source_id: int, life: SourceLife, scope: trio.CancelScope, first_delay: float
+    ) -> None:
+        with scope:
             try:
                 await supervise(life, first_delay, self._around.shutdown, self._metrics)
             finally:
-                del self._scopes[source_id]
+                # A successor may have its place already.
+                if self._lives.get(source_id, (None, None))[0] is life:
+                    del self._lives[source_id]
 
 
 async def supervise(life: SourceLife, first_delay: float, shutdown: Shutdown, metrics: Metrics) -> None:

@@ -36,7 +36,7 @@ def canonical_url(declared: Iterable[str | None], final: str) -> str:
     templates put on every page. Fragment, user info and the parameters of trackers are dropped. Never raises.
     """
     for href in declared:
-        link = absolute_link(final, href) if href and len(href) <= LONGEST_URL else None
+        link = absolute_link(final, href) if href else None
         if link and len(link) <= LONGEST_URL and _is_believable(link, final):
             return without_tracking(link)
     return without_tracking(final)

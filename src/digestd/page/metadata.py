@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -25,6 +25,7 @@ _AUTHOR_NAMES = ("author", "article:author", "parsely-author", "sailthru.author"
 _BYLINES = XPath("//*[@rel='author' or @itemprop='author']")
 _BY = re.compile(r"(?:written )?by ", re.IGNORECASE)
 _LONGEST_BYLINE = 100
+_MOST_BYLINES = 10
 _DIGIT = re.compile(r"\d")
 
 
@@ -49,19 +50,17 @@ def declared(tree: Tree, url: str) -> Declared:
     return Declared(metas, canonical, main_article(tree, frozenset({canonical, url})))
 
 
-def title_of(tree: Tree, said: Declared) -> str | None:
-    """The article's title, plain text of at most 1,000 characters, None where there is none."""
-    return next((title[:LONGEST_TITLE].rstrip() for title in titles_of(tree, said)), None)
-
-
-def titles_of(tree: Tree, said: Declared) -> Iterator[str]:
-    """Every title the page gives itself, best first."""
+def titles_of(tree: Tree, said: Declared) -> list[str]:
+    """Every title the page gives itself, best first: plain text, each at most 1,000 characters."""
     headings = list(tree.iter("h1"))
     # Of several headings nobody knows which is the article's. Drawings have titles too; the page's comes first.
     elements = [*(headings if len(headings) == 1 else []), *islice(tree.iter("title"), 1)]
-    yield from filter(None, map(_line, _once_more_decoded(said.article.get("headline"))))
-    yield from filter(None, (_line(said.metas.get(name, "")) for name in ("og:title", "twitter:title")))
-    yield from filter(None, (_line("".join(element.itertext())) for element in elements))
+    written = [
+        *_once_more_decoded(said.article.get("headline")),
+        *(said.metas.get(name, "") for name in ("og:title", "twitter:title")),
+        *("".join(element.itertext()) for element in elements),
+    ]
+    return [line[:LONGEST_TITLE].rstrip() for line in map(_line, written) if line]
 
 
 def author_of(tree: Tree, said: Declared) -> str | None:
@@ -90,7 +89,7 @@ def _canonical_link(tree: Tree) -> str | None:
 
 
 def _byline(tree: Tree) -> str:
-    lines = (_line("".join(element.itertext())) for element in _BYLINES(tree))
+    lines = (_line("".join(element.itertext())) for element in _BYLINES(tree)[:_MOST_BYLINES])
     # Longer ones tell the author's life, those with digits the date as well.
     return next((line for line in lines if 0 < len(line) <= _LONGEST_BYLINE and not _DIGIT.search(line)), "")
 

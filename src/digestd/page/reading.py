@@ -14,7 +14,7 @@ from digestd.feed.text import collapse
 from digestd.model import Page
 from digestd.page.article import article_text
 from digestd.page.charset import decode_html
-from digestd.page.metadata import author_of, declared, language_of, title_of, titles_of
+from digestd.page.metadata import author_of, declared, language_of, titles_of
 from digestd.page.published import declared_date
 from digestd.page.tree import Tree, parse_page, words_of
 from digestd.page.walls import SCRIPTS, shortfall, wall_of
@@ -28,6 +28,9 @@ _IMAGES = XPath("boolean(//body//img[not(ancestor::noscript) and not(@width='1' 
 _SCRIPTS = XPath("boolean(//script[not(contains(@type, 'json'))])")
 
 _WORD = re.compile(r"[^\W_]+")
+_TICKET = re.compile(
+    r"\b(?:\d{1,2}:\d{2}(?::\d{2})?|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[a-f]{0,64}[0-9])[0-9a-f]{8,})\b"
+)
 
 
 def read_page(
@@ -51,7 +54,7 @@ def read_page(
         raise ParserFailed(f"the page has more than {MOST_BYTES // 1_000_000} MB of HTML")
     tree = parse_page(decode_html(body, content_type))
     said = declared(tree, url)
-    titles = list(titles_of(tree, said))
+    titles = titles_of(tree, said)
     text = article_text(tree)
     refusal = _refusal(tree, text, titles, title, to_text(feed_html))
     if refusal is not None:
@@ -61,7 +64,7 @@ def read_page(
         text=text,
         text_hash=text_hash(text),
         canonical_url=said.canonical_url,
-        title=title_of(tree, said),
+        title=titles[0] if titles else None,
         author=author_of(tree, said),
         language=language_of(tree, said),
         published_at=date[0] if date else None,
@@ -70,9 +73,12 @@ def read_page(
 
 
 def text_hash(text: str) -> str:
-    """The sha256 (hex) of what `text` says, whatever its case, spaces, punctuation, and words with digits: a wall that
-    prints the time or a ticket's number says the same every time."""
-    words = filter(str.isalpha, _WORD.findall(text.casefold()))
+    """The sha256 (hex) of what `text` says, whatever its case, spaces, punctuation, times of day and tickets (UUIDs,
+    hexadecimal and other numbers of eight digits and more): a wall that prints them says the same every time.
+
+    Shorter numbers count: advisories of one vendor can differ in a version or a CVE number alone.
+    """
+    words = _WORD.findall(_TICKET.sub(" ", text.casefold()))
     return hashlib.sha256("".join(words).encode("utf-8", "replace")).hexdigest()
 
 

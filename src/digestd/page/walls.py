@@ -1,7 +1,8 @@
 """Pages that stand before an article, or give less of it than the feed: told by what they say.
 
-Security news is about log-ins, captchas and cookies. So no phrase is enough by itself: the page must be short, and
-either its titles have nothing of the article's, or little is left of it without the sentences in question.
+Security news is about log-ins, captchas and cookies, and its headlines change. So no phrase is enough by itself: the
+page must be short, and either little is left of it without the sentences in question, or there are several of them
+under titles that have nothing of the article's.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ _NEARLY_ALL = 0.8
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n|(?<=[。！？])")
+
+
 def _phrases(*alternatives: str) -> re.Pattern[str]:
     # Without IGNORECASE, which takes three times as long: what is searched is casefolded.
     return re.compile("|".join(alternatives))
@@ -39,7 +43,7 @@ _WALLS = (
         _phrases(
             r"checking (?:if the site connection is secure|your browser)",
             r"verif(?:y|ying) (?:that )?you(?:'re| are) (?:a |not a ro)?(?:human|bot)",
-            r"(?:are you|you are|you're|i'm|i am) (?:not )?a robot",
+            r"(?:are you|you are|you're|i'm|i am|and|that) (?:not )?a robot",
             r"enable javascript and cookies to continue",
             r"(?:complete|solve|enter) the (?:captcha|security check)",
             r"(?:security|human|robot|captcha|browser) (?:check|verification|challenge)\b",
@@ -47,7 +51,7 @@ _WALLS = (
             r"unusual (?:traffic|activity) from your",
             r"press (?:&|and) hold",
             r"pardon our interruption",
-            r"^(?:just a moment|one moment, please|please wait|access denied|attention required!)",
+            r"^(?:# )?(?:just a moment|one moment, please|please wait|access denied|attention required!)",
             r"you don't have permission to access",
             r"incapsula incident id",
         ),
@@ -98,17 +102,18 @@ _WALLS = (
 def wall_of(text: str, titles: Sequence[str], title: str) -> str | None:
     """Why a page that says `text` is a wall before the article called `title`, None where it is none.
 
-    `titles` are the page's own; a page called something else than the article needs one phrase to be a wall. Never
-    raises.
+    `titles` are the page's own. A page called something else than the article is a wall if it has two phrases of one,
+    any page if it has a phrase and is thin without it. Never raises.
     """
     if len(text) > _LONGEST_WALL:
         return None
     text, *names = (written.casefold().replace("’", "'") for written in (text, *titles))
-    stranger = bool(title) and not _shares(title, "\n".join(names))
+    stranger = not _shares(title, "\n".join(names))
     for reason, phrases in _WALLS:
-        if stranger and any(map(phrases.search, (*names, text))):
-            return reason
-        if phrases.search(text) and is_thin(_without(phrases, text)):
+        said = {
+            match[0] for part in ((text, *names) if stranger else (text,)) for match in phrases.finditer(part)
+        }
+        if (stranger and len(said) > 1) or (said and is_thin(_without(phrases, text))):
             return reason
     return None
 
@@ -131,7 +136,9 @@ def is_thin(text: str) -> bool:
 
 
 def _without(phrases: re.Pattern[str], text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if not phrases.search(line))
+    """`text` without the sentences that have one of `phrases`; but the long ones are an author's."""
+    sentences = _SENTENCE_END.split(text)
+    return "\n".join(part for part in sentences if not phrases.search(part) or not is_thin(part))
 
 
 def _shares(text: str, other: str, of: float = 0.5) -> bool:

@@ -6,7 +6,8 @@ that what queued while the last transaction ran shares the next one (:mod:`diges
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -16,6 +17,7 @@ from digestd.model import (
     Entry,
     Extraction,
     LeftOut,
+    Origin,
     Page,
     PollState,
     Source,
@@ -33,12 +35,31 @@ process."""
 
 
 @dataclass(frozen=True, slots=True)
+class HostStart:
+    """Ask to start at the host `key` (`host:port`), `delay_seconds` apart from all other starts there; with 0, only
+    whether it is paused."""
+
+    key: str
+    delay_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HostPause:
+    """The host `key` wants to be left alone for `seconds`, of which a day counts."""
+
+    key: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """Ask for the right to poll a source for `lease_seconds`; `force` claims it though it is not due."""
+    """Ask for the right to poll a source for `lease_seconds`; `force` claims it though it is not due. `host` is where
+    the poll would start."""
 
     source_id: int
     lease_seconds: float
     force: bool = False
+    host: HostStart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +79,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Not now: come back in `seconds` (more than 0). `reason` is `not_due`, `leased` or
-    `unfinished_claims`."""
+    """Not now: come back in `seconds` (more than 0). `reason` is `not_due`, `leased`, `unfinished_claims`, or of the
+    host `host` (others have just started there) or `host_paused`."""
 
     seconds: float
     reason: str
@@ -156,14 +177,44 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class ListOwner:
+    """Whose files the sources of origin `file` were last made from: the `fingerprint` of what they say (a digest of at
+    most 64 characters), the process, and when."""
+
+    fingerprint: str
+    owner: str
+    written_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What `sync_sources` did, as names."""
+    """What `sync_sources` did, as names.
+
+    `replaced` is whose list was in force before, where that was another process with another fingerprint.
+    """
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
     removed: tuple[str, ...] = ()
     returned: tuple[str, ...] = ()
+    replaced: ListOwner | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The sources that somebody changed, as they stand now, by name; removed ones are among them.
+
+    `latest` and `told` are for the next call. The list is the one in force, as in :class:`ListOwner`; None before any
+    was written.
+    """
+
+    statuses: tuple[SourceStatus, ...]
+    latest: datetime
+    list_fingerprint: str | None
+    list_owner: str | None
+    list_written_at: datetime | None
+    told: frozenset[tuple[int, object]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,13 +310,73 @@ class Store(Protocol):
     cancelled, except `release`; a call that is cancelled before it begins has done nothing.
     """
 
-    async def sync_sources(self, specs: Sequence[SourceSpec]) -> SyncReport:
-        """Make the sources of origin `file` be `specs` (names are unique).
+    async def sync_sources(self, specs: Sequence[SourceSpec], *, fingerprint: str = "") -> SyncReport:
+        """Make the sources of origin `file` be `specs` (names are unique), which `fingerprint` stands for.
 
         A name that left becomes `removed`, and is taken up again when it returns. A new name with the kind
         and URL of a source that left with this call is that source, renamed. A name known with origin `cli`
         becomes the file's. A changed URL clears `effective_url`, validators and cursor; a changed kind too.
+        What a command said of `enabled` stands until the file changes its own word, or the source leaves.
         Articles are never touched.
+
+        Of several processes the one that calls last has its way. None may call again before its own files change:
+        so two with different files never fight.
+        """
+        ...
+
+    async def add_source(self, spec: SourceSpec) -> bool:
+        """Add a source of origin `cli`; False, and nothing is done, if its name is taken.
+
+        A source of that name that was removed, from wherever it came, is taken up again as `spec`: with its articles,
+        and with what was learnt of it if kind and URL are the same.
+        """
+        ...
+
+    async def set_enabled(self, name: str, enabled: bool) -> Origin | None:
+        """Enable or disable a source; returns its origin, None if there is none of that name.
+
+        For one of origin `file` that goes over the file's word, until the file changes its own.
+        """
+        ...
+
+    async def remove_source(self, name: str) -> Origin | None:
+        """Remove a source of origin `cli` and keep its articles; a poll under way can write no more.
+
+        Returns its origin: with `file` nothing was done, since it has to be taken out of there. None if there is none
+        of that name.
+        """
+        ...
+
+    async def poll_now(self, name: str) -> bool:
+        """Make a source due at once; False if there is none of that name.
+
+        A lease in force stays, and what its poll records decides. A source that is put off for its unfinished claims is
+        given out once. One that is disabled stays so.
+        """
+        ...
+
+    async def changed_sources(
+        self, since: datetime | None, told: Collection[tuple[int, object]] = frozenset()
+    ) -> Changes:
+        """Give the sources that were added, changed, removed or asked for since `since`, the `latest` of an earlier
+        call; with None no sources, only where to begin.
+
+        What was changed in the minute before is looked at again, as it may have been committed since; what stands in
+        `told`, as that call gave it, is left out. Reads as many index entries as were changed in that time.
+        """
+        ...
+
+    def changes_told(self) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        """Be told when sources change: gives a function that waits until some process has changed some since it
+        returned last, or since the block was entered.
+
+        Only PostgreSQL tells. With any other store it waits for ever, and behind a pooler it may, or may refuse:
+        whoever follows changes has to ask :meth:`changed_sources` in any case, only less often.
+
+        Resource handling: a connection of its own, closed when the block is left.
+        Error handling: `StoreUnavailable` on entering and from the function, when the connection cannot be made or
+        breaks; enter again later.
+        Cancellation: at any moment, and at once.
         """
         ...
 
@@ -284,8 +395,18 @@ class Store(Protocol):
 
         A lease of another is never taken before it expires. A source with :data:`UNFINISHED_CLAIMS_LIMIT` or
         more unfinished claims is put off once for each further one (growing, at most a day) before it is
-        given out. A source whose row cannot be read is answered `Refused`.
+        given out. A source whose row cannot be read is answered `Refused`. With `host`, a claim is also a start there,
+        as by `start_at_hosts`; where that has to wait, nothing is claimed and nothing counted.
         """
+        ...
+
+    async def start_at_hosts(self, starts: Sequence[HostStart]) -> list[Wait | None]:
+        """Reserve a start at each host, for all processes on the database and in this order; None where it is, else
+        how long to wait."""
+        ...
+
+    async def pause_hosts(self, pauses: Sequence[HostPause]) -> None:
+        """Let nobody start at these hosts while they are paused; a longer pause that is in force stays."""
         ...
 
     async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:

@@ -1,4 +1,4 @@
-"""PURE: whether a source may be claimed now. Every store decides by this one function."""
+"""PURE: whether a source may be claimed now, and whether its host may be asked. Every store decides by these."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from digestd.model import State
-from digestd.store import ClaimRequest, Gone, Wait
+from digestd.store import ClaimRequest, Gone, HostStart, Wait
 
+LONGEST_PAUSE_SECONDS = 86_400.0
+"""One header must not silence a host for longer than a day."""
+
+_LONGEST_SPACING_SECONDS = 3_600.0
+_SHORTEST_WAIT_SECONDS = 0.001
 _FIRST_PUT_OFF_SECONDS = 30
 _LONGEST_PUT_OFF_SECONDS = 86_400
 
@@ -40,6 +45,33 @@ class PutOff:
     after: Standing
     last_error: str
     wait: Wait
+
+
+@dataclass(frozen=True, slots=True)
+class HostStanding:
+    """When the next start at a host may be, and until when it is paused; None where nobody said, or wrote no moment."""
+
+    next_start_at: datetime | None
+    paused_until: datetime | None
+
+
+def decide_start(host: HostStanding, start: HostStart, now: datetime) -> Wait | None:
+    """How long `start` has to wait, by the database's clock `now`; None when it need not.
+
+    A moment further ahead than anyone can have set it (a day for a pause, an hour for a start) is passed over: the
+    clock was set back, and the host must not be shut for as long.
+    """
+    paused = _ahead(host.paused_until, now)
+    if 0 < paused <= LONGEST_PAUSE_SECONDS:
+        return Wait(max(paused, _SHORTEST_WAIT_SECONDS), "host_paused")
+    spaced = _ahead(host.next_start_at, now)
+    if start.delay_seconds > 0 and 0 < spaced <= max(_LONGEST_SPACING_SECONDS, start.delay_seconds):
+        return Wait(max(spaced, _SHORTEST_WAIT_SECONDS), "host")
+    return None
+
+
+def _ahead(moment: datetime | None, now: datetime) -> float:
+    return 0.0 if moment is None else (moment - now).total_seconds()
 
 
 def decide_claim(

@@ -11,7 +11,7 @@ from digestd.store.engine import exclusive
 from digestd.store.outage import masked
 from digestd.store.schema import metadata
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision of the history, oldest first; a test holds it to the modules under `migrations/versions`."""
 
 _HISTORY = Path(__file__).with_name("migrations")

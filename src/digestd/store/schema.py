@@ -81,6 +81,7 @@ sources = Table(
     Column("effective_url", Text),
     Column("options", JSON, nullable=False),
     Column("enabled", Boolean, nullable=False),
+    Column("enabled_override", Boolean),
     Column("category", Text),
     Column("language", Text),
     Column("interval_seconds", Double),
@@ -102,8 +103,31 @@ sources = Table(
     Column("lease_owner", Text),
     Column("lease_token", Text),
     Column("lease_expires_at", UtcDateTime),
+    Column("changed_at", UtcDateTime),
     UniqueConstraint("name"),
+    # By this the processes that share the database follow what one of them changes. No poll touches it.
+    Index(None, "changed_at"),
     sqlite_autoincrement=True,
+)
+
+# When the next poll or page of a host may start, and until when it wants to be left alone, for all processes.
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("host_key", String(64), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("next_start_at", UtcDateTime, nullable=False),
+    Column("paused_until", UtcDateTime),
+)
+
+# One row: whose files the sources of origin `file` were last made from.
+source_lists = Table(
+    "source_lists",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("written_at", UtcDateTime, nullable=False),
 )
 
 # entry_key, identity and content_hash are digests of ours. Text that the outside chose is in no index:

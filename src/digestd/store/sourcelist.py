@@ -1,15 +1,18 @@
-"""PURE: what has to change so that the kept sources are those of the file. Every store follows this one
-plan."""
+"""PURE: what has to change so that the kept sources are those of the file, or as a command wants them. Every store
+follows this one plan."""
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from digestd.model import Origin, SourceSpec, State
-from digestd.store import SyncReport
+from digestd.store import UNFINISHED_CLAIMS_LIMIT, ClaimRequest, ListOwner, SyncReport
+from digestd.store.claims import PutOff, Standing, decide_claim
 from digestd.store.text import storable
 
 # A poll that is under way when its source changes must not record on what the source is now: without its
@@ -35,16 +38,21 @@ _FORGET: Mapping[str, Any] = {
 
 _NEW: Mapping[str, Any] = {
     **_FORGET,
-    "origin": "file",
+    "enabled_override": None,
     "last_fetched_at": None,
     "last_success_at": None,
     "last_new_at": None,
 }
 
+_REMOVED: Mapping[str, Any] = {"state": "removed", "enabled_override": None, **WITHOUT_LEASE}
+
+_ASKED_FOR = "asked for"
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A source as it is kept, as far as the file has a say in it."""
+    """A source as it is kept, as far as the file has a say in it. `spec` is as it was written there, its options as
+    JSON gave them back."""
 
     id: int
     spec: SourceSpec
@@ -61,8 +69,8 @@ class SyncPlan:
     report: SyncReport = field(default_factory=SyncReport)
 
 
-def plan_sync(kept: Sequence[Kept], specs: Sequence[SourceSpec]) -> SyncPlan:
-    """Plan what makes the `kept` sources of origin `file` be `specs`; see `Store.sync_sources` for the
+def plan_sync(kept: Sequence[Kept], specs: Sequence[SourceSpec], now: datetime) -> SyncPlan:
+    """Plan what makes the `kept` sources of origin `file` be `specs` from `now` on; see `Store.sync_sources` for the
     rules."""
     wanted = {spec.name: spec for spec in map(_storable_spec, specs)}
     known = {row.spec.name: row for row in kept}
@@ -78,22 +86,68 @@ def plan_sync(kept: Sequence[Kept], specs: Sequence[SourceSpec]) -> SyncPlan:
         for row in kept
         if row.state != "removed" and row.spec.name in wanted and _change(plan, row, wanted[row.spec.name])
     ]
-    added, renamed = [], []
-    for spec in wanted.values():
-        if spec.name in known:
-            continue
-        old = next((row for row in leaving.values() if _same_place(row.spec, spec)), None)
-        if old is None:
-            plan.inserts.append({**_NEW, **columns(spec)})
-            added.append(spec.name)
+    new = [spec for spec in wanted.values() if spec.name not in known]
+    renamed = _renamed(leaving, new)
+    for spec in new:
+        if (old := renamed.get(spec.name)) is None:
+            plan.inserts.append(_new(spec, "file", now))
         else:
             del leaving[old.spec.name]
             plan.updates[old.id] = {"name": spec.name, **_difference(old, spec)}
-            renamed.append((old.spec.name, spec.name))
     for row in leaving.values():
-        plan.updates[row.id] = {"state": "removed", **WITHOUT_LEASE}
-    plan.report = SyncReport(tuple(added), tuple(changed), tuple(renamed), tuple(leaving), tuple(returned))
+        plan.updates[row.id] = _REMOVED
+    plan.updates = {source_id: {**changes, "changed_at": now} for source_id, changes in plan.updates.items()}
+    plan.report = SyncReport(
+        added=tuple(spec.name for spec in new if spec.name not in renamed),
+        changed=tuple(changed),
+        renamed=tuple((old.spec.name, name) for name, old in renamed.items()),
+        removed=tuple(leaving),
+        returned=tuple(returned),
+    )
     return plan
+
+
+def plan_addition(removed: Kept | None, spec: SourceSpec, now: datetime) -> Mapping[str, Any]:
+    """Plan what makes `spec` a source of origin `cli` from `now` on: the columns of a new row, or those to set in that
+    of the source `removed`, which had its name."""
+    spec = _storable_spec(spec)
+    if removed is None:
+        return _new(spec, "cli", now)
+    forgotten = {} if _same_place(removed.spec, spec) else _FORGET
+    taken_up = {"origin": "cli", "state": "active", "enabled_override": None, "changed_at": now}
+    return {**forgotten, **columns(spec), **taken_up}
+
+
+def plan_enabling(origin: Origin, enabled: bool, *, said: bool, now: datetime) -> Mapping[str, Any]:
+    """Plan what makes a source `enabled` from `now` on, of which the file, or the command that added it, `said` that it
+    is."""
+    if origin == "cli":
+        return {"enabled": enabled, "changed_at": now}
+    return {"enabled_override": None if enabled == said else enabled, "changed_at": now}
+
+
+def plan_removal(now: datetime) -> Mapping[str, Any]:
+    """Plan what removes a source from `now` on."""
+    return {**_REMOVED, "changed_at": now}
+
+
+def plan_poll(unfinished_claims: int, now: datetime, *, leased: bool) -> Mapping[str, Any]:
+    """Plan what makes a source due from `now` on that has so many unfinished claims, the one in force among them if it
+    is `leased`."""
+    # Where a claim would put it off, it counts as put off already. So a source that kills its process is still
+    # polled alone, and put off again if it does so once more.
+    waiting = Standing(True, "active", None, _ASKED_FOR, unfinished_claims - leased, None)
+    decision = decide_claim(waiting, ClaimRequest(0, 0), now, UNFINISHED_CLAIMS_LIMIT)
+    reason = decision.after.schedule_reason if isinstance(decision, PutOff) else _ASKED_FOR
+    return {"next_fetch_at": None, "schedule_reason": reason, "changed_at": now}
+
+
+def replaced(standing: ListOwner | None, fingerprint: str, owner: str) -> ListOwner | None:
+    """Tell whose list it is that `owner` replaces by one with this fingerprint: None if it is its own, or says the
+    same."""
+    if standing is None or standing.fingerprint == fingerprint or standing.owner == owner:
+        return None
+    return standing
 
 
 def columns(spec: SourceSpec) -> dict[str, Any]:
@@ -111,6 +165,10 @@ def columns(spec: SourceSpec) -> dict[str, Any]:
     }
 
 
+def _new(spec: SourceSpec, origin: Origin, now: datetime) -> Mapping[str, Any]:
+    return {**_NEW, **columns(spec), "origin": origin, "changed_at": now}
+
+
 def _storable_spec(spec: SourceSpec) -> SourceSpec:
     return replace(
         spec,
@@ -122,6 +180,14 @@ def _storable_spec(spec: SourceSpec) -> SourceSpec:
     )
 
 
+def _renamed(leaving: Mapping[str, Kept], new: Sequence[SourceSpec]) -> dict[str, Kept]:
+    """By new name the source that goes on under it: of those `leaving` the first of the same kind and URL."""
+    free: dict[tuple[str, str], deque[Kept]] = defaultdict(deque)
+    for row in leaving.values():
+        free[row.spec.kind, row.spec.url].append(row)
+    return {spec.name: free[spec.kind, spec.url].popleft() for spec in new if free[spec.kind, spec.url]}
+
+
 def _returns(row: Kept, wanted: Mapping[str, SourceSpec]) -> bool:
     return row.state == "removed" and row.spec.name in wanted
 
@@ -131,10 +197,11 @@ def _same_place(one: SourceSpec, other: SourceSpec) -> bool:
 
 
 def _difference(row: Kept, spec: SourceSpec) -> dict[str, Any]:
-    old = columns(row.spec)
-    difference = {name: value for name, value in columns(spec).items() if value != old[name]}
+    difference = {name: value for name, value in columns(spec).items() if value != getattr(row.spec, name)}
     if row.origin != "file":
         difference["origin"] = "file"
+    if "enabled" in difference:
+        difference["enabled_override"] = None
     return difference if _same_place(row.spec, spec) else {**difference, **_FORGET}
 
 

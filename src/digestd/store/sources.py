@@ -1,35 +1,48 @@
-"""The statements on `sources`: claiming, giving back, the list of the file. Each runs in its caller's
-transaction."""
+"""The statements on `sources`: claiming, giving back, listing. Each runs in its caller's transaction."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, bindparam, case, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, bindparam, case, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from digestd.model import PollState, Source, SourceSpec, SourceStatus, State
-from digestd.store import UNFINISHED_CLAIMS_LIMIT, Claim, ClaimRequest, Gone, Lease, SyncReport, Wait
+from digestd.store import UNFINISHED_CLAIMS_LIMIT, Claim, ClaimRequest, Gone, Lease, Wait
+from digestd.store.chunks import chunks
 from digestd.store.claims import PutOff, Standing, Take, decide_claim
-from digestd.store.schema import articles, entries_set_aside, sources
-from digestd.store.sourcelist import WITHOUT_LEASE, Kept, plan_sync
+from digestd.store.hosts import reserve
+from digestd.store.schema import UtcDateTime, articles, entries_set_aside, sources
+from digestd.store.sourcelist import WITHOUT_LEASE, Kept
 
 # A row that another transaction holds just now is being claimed or recorded on: that takes moments.
 _LOCKED = Wait(1.0, "leased")
-_SYNC_LOCK_KEY = int.from_bytes(b"digestd") + 1
 
 # The statements of every poll are built once: building one costs as much as running it.
-_LOCK = (
+_LOCK_SOME = (
     select(sources)
     .where(sources.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(sources.c.id)
     .with_for_update(skip_locked=True)
 )
+# Most claims are alone: a list is expanded at each call.
+_LOCK_ONE = select(sources).where(sources.c.id == bindparam("id")).with_for_update(skip_locked=True)
+# The database's time comes with the rows: a question of its own would cost as much as the host's start does.
+_TIME = func.clock_timestamp(type_=UtcDateTime()).label("moment")
+_LOCKS = {
+    "sqlite": (_LOCK_ONE, _LOCK_SOME),
+    "postgresql": (_LOCK_ONE.add_columns(_TIME), _LOCK_SOME.add_columns(_TIME)),
+}
+_EVERY = select(sources).order_by(sources.c.id)
 _BRIEF = select(
-    *(sources.c[name] for name in ("id", "name", "kind", "url", "enabled", "origin", "state"))
+    *(
+        sources.c[name]
+        for name in ("id", "name", "kind", "url", "enabled", "enabled_override", "origin", "state")
+    )
 ).order_by(sources.c.id)
 _WRITE_CLAIM = (
     update(sources)
@@ -60,37 +73,64 @@ _RELEASE = (
 )
 
 
-def claim(
-    connection: Connection, requests: Sequence[ClaimRequest], now: datetime, owner: str
-) -> list[Claim | Wait | Gone]:
+def claim(connection: Connection, requests: Sequence[ClaimRequest], owner: str) -> list[Claim | Wait | Gone]:
     """See `Store.claim`; `owner` is who leases."""
     ids = {request.source_id for request in requests}
-    rows = {row.id: row for row in connection.execute(_LOCK, {"ids": sorted(ids)})}
+    rows, now = _locked(connection, ids)
     skipped = _existing(connection, ids - rows.keys())
-    standings = {source_id: _standing(row) for source_id, row in rows.items()}
+    decisions = [*_decided(rows, skipped, requests, now)]
+    starts = [
+        request.host if isinstance(decision, Take) else None
+        for request, decision in zip(requests, decisions, strict=True)
+    ]
+    waits = reserve(connection, starts, now)
     answers: list[Claim | Wait | Gone] = []
     writes: list[Mapping[str, Any]] = []
-    for request in requests:
-        row = rows.get(request.source_id)
-        if row is None:
-            answers.append(_LOCKED if request.source_id in skipped else Gone("unknown"))
+    for request, decision, wait in zip(requests, decisions, waits, strict=True):
+        if isinstance(decision, Wait | Gone):
+            answers.append(decision)
             continue
-        decision = decide_claim(standings[row.id], request, now, UNFINISHED_CLAIMS_LIMIT)
-        if isinstance(decision, Take):
+        row = rows[request.source_id]
+        if wait is not None:
+            answers.append(replace(wait, unfinished_claims=row.unfinished_claims))
+        elif isinstance(decision, Take):
             token = uuid.uuid4().hex
             writes.append(_claimed(row, decision.after, row.last_error, owner, token))
             answers.append(Claim(_source(row), _poll_state(row), token, *_counts(row)))
-        elif isinstance(decision, PutOff):
+        else:
             writes.append(_claimed(row, decision.after, decision.last_error, None, None))
             answers.append(decision.wait)
-        else:
-            answers.append(decision)
-            continue
-        # The same source may be asked for twice in one call.
-        standings[row.id] = decision.after
     if writes:
         connection.execute(_WRITE_CLAIM, writes)
     return answers
+
+
+def _locked(connection: Connection, ids: Collection[int]) -> tuple[dict[int, Row[Any]], datetime]:
+    """The rows of `ids` that no other transaction holds, and the database's time; SQLite has the machine's."""
+    one, some = _LOCKS[connection.dialect.name]
+    if len(ids) == 1:
+        found = connection.execute(one, {"id": next(iter(ids))}).all()
+    else:
+        found = connection.execute(some, {"ids": sorted(ids)}).all()
+    # Without any row nothing is compared with the time.
+    clock = found and connection.dialect.name == "postgresql"
+    return {row.id: row for row in found}, found[0].moment if clock else datetime.now(UTC)
+
+
+def _decided(
+    rows: Mapping[int, Row[Any]], skipped: set[int], requests: Sequence[ClaimRequest], now: datetime
+) -> Iterator[Take | PutOff | Wait | Gone]:
+    standings = {source_id: _standing(row) for source_id, row in rows.items()}
+    for request in requests:
+        standing = standings.get(request.source_id)
+        if standing is None:
+            yield _LOCKED if request.source_id in skipped else Gone("unknown")
+            continue
+        decision = decide_claim(standing, request, now, UNFINISHED_CLAIMS_LIMIT)
+        if isinstance(decision, Take | PutOff):
+            # The same source may be asked for twice in one call.
+            standings[request.source_id] = decision.after
+        yield decision
 
 
 def release(connection: Connection, leases: Sequence[Lease]) -> None:
@@ -108,23 +148,13 @@ def free_leases(connection: Connection, is_dead: Callable[[str], bool]) -> None:
         connection.execute(update(sources).where(sources.c.lease_owner.in_(dead)).values(WITHOUT_LEASE))
 
 
-def sync(connection: Connection, specs: Sequence[SourceSpec]) -> SyncReport:
-    """See `Store.sync_sources`."""
-    if connection.dialect.name == "postgresql":
-        # Two processes that start at once would both insert what neither saw. SQLite has one writer anyway.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SYNC_LOCK_KEY})
+def kept_sources(connection: Connection) -> list[Kept]:
+    """Every source, removed ones too, as the file knows it."""
     rows, damaged = _readable(connection)
-    kept = [Kept(row.id, _spec(row), row.origin, row.state) for row in rows]
+    kept = [Kept(row.id, _spec(row, enabled=row.enabled), row.origin, row.state) for row in rows]
     # Of a damaged row only what is readable is compared: the file then writes what it holds of the source anew.
     kept += [Kept(row.id, SourceSpec(row.name, row.kind, row.url), row.origin, row.state) for row in damaged]
-    plan = plan_sync(kept, specs)
-    # In the order of their ids, as every transaction that locks several rows takes them: no two wait in a
-    # circle.
-    for source_id, changes in sorted(plan.updates.items()):
-        connection.execute(update(sources).where(sources.c.id == source_id).values(changes))
-    if plan.inserts:
-        connection.execute(insert(sources), plan.inserts)
-    return plan.report
+    return kept
 
 
 def statuses(connection: Connection, now: datetime, *, count_articles: bool) -> list[SourceStatus]:
@@ -134,43 +164,61 @@ def statuses(connection: Connection, now: datetime, *, count_articles: bool) -> 
     rows, damaged = _readable(connection)
     found = [_status(row, kept.get(row.id, 0), set_aside.get(row.id, 0), now) for row in rows]
     found += [_damaged_status(row) for row in damaged]
-    found = [status for status in found if status.state != "removed"]
+    return _by_name(status for status in found if status.state != "removed")
+
+
+def statuses_of(connection: Connection, ids: Sequence[int], now: datetime) -> list[SourceStatus]:
+    """The sources `ids` by name, removed ones too, with their state; nothing is counted."""
+    found: list[SourceStatus] = []
+    for some in chunks(ids):
+        rows, damaged = _readable(connection, sources.c.id.in_(some))
+        found += [_status(row, 0, 0, now) for row in rows]
+        found += [_damaged_status(row) for row in damaged]
+    return _by_name(found)
+
+
+def _by_name(found: Iterable[SourceStatus]) -> list[SourceStatus]:
     # Sorted here: databases differ in how they collate.
     return sorted(found, key=lambda one: one.source.name)
 
 
-def _readable(connection: Connection) -> tuple[Sequence[Row[Any]], list[Row[Any]]]:
-    """Every row of `sources` by id, and of those that cannot be read (somebody wrote no JSON into `options`, or no
-    moment into a time) the columns that can."""
-    every = select(sources).order_by(sources.c.id)
+def _readable(
+    connection: Connection, *which: ColumnElement[bool]
+) -> tuple[Sequence[Row[Any]], list[Row[Any]]]:
+    """The rows of `sources`, by id, that `which` is true of, and of those that cannot be read (somebody wrote no JSON
+    into `options`, or no moment into a time) the columns that can."""
     try:
-        return connection.execute(every).all(), []
+        return connection.execute(_EVERY.where(*which)).all(), []
     except SQLAlchemyError:
         raise
     # The border between rows: which errors a damaged value makes depends on where it stands.
     except Exception:  # noqa: BLE001 - see above
-        return _one_by_one(connection, every)
+        return _one_by_one(connection, _BRIEF.where(*which))
 
 
-def _one_by_one(connection: Connection, every: Select[Any]) -> tuple[list[Row[Any]], list[Row[Any]]]:
+def _one_by_one(connection: Connection, brief: Select[Any]) -> tuple[list[Row[Any]], list[Row[Any]]]:
     rows, damaged = [], []
-    for brief in connection.execute(_BRIEF).all():
+    for row in connection.execute(brief).all():
         try:
-            rows.append(connection.execute(every.where(sources.c.id == brief.id)).one())
+            rows.append(connection.execute(_EVERY.where(sources.c.id == row.id)).one())
         except SQLAlchemyError:
             raise
         except Exception:  # noqa: BLE001 - the border between rows, as above
-            damaged.append(brief)
+            damaged.append(row)
     return rows, damaged
 
 
 def _damaged_status(row: Row[Any]) -> SourceStatus:
-    spec = SourceSpec(row.name, row.kind, row.url, enabled=bool(row.enabled))
+    spec = SourceSpec(row.name, row.kind, row.url, enabled=_enabled(row))
     error = f"its row in the table sources (id {row.id}) cannot be read: somebody changed it by hand; mend it there"
     # A row that stays as it was found: degraded, whatever it says, unless it is not polled at all.
     state: State = "removed" if row.state == "removed" else "degraded"
     return SourceStatus(
-        Source(row.id, spec, row.origin), state=state, consecutive_failures=1, last_error=error
+        Source(row.id, spec, row.origin),
+        state=state,
+        consecutive_failures=1,
+        last_error=error,
+        overridden=row.enabled_override is not None,
     )
 
 
@@ -203,7 +251,7 @@ def _claimed(
 
 def _standing(row: Row[Any]) -> Standing:
     return Standing(
-        enabled=row.enabled,
+        enabled=_enabled(row),
         state=row.state,
         next_fetch_at=row.next_fetch_at,
         schedule_reason=row.schedule_reason,
@@ -221,15 +269,20 @@ def _poll_state(row: Row[Any]) -> PollState:
 
 
 def _source(row: Row[Any]) -> Source:
-    return Source(row.id, _spec(row), row.origin, row.effective_url)
+    return Source(row.id, _spec(row, enabled=_enabled(row)), row.origin, row.effective_url)
 
 
-def _spec(row: Row[Any]) -> SourceSpec:
+def _enabled(row: Row[Any]) -> bool:
+    """What a command said goes over what the file says."""
+    return bool(row.enabled if row.enabled_override is None else row.enabled_override)
+
+
+def _spec(row: Row[Any], *, enabled: bool) -> SourceSpec:
     return SourceSpec(
         name=row.name,
         kind=row.kind,
         url=row.url,
-        enabled=row.enabled,
+        enabled=enabled,
         category=row.category,
         language=row.language,
         interval_seconds=row.interval_seconds,
@@ -254,4 +307,5 @@ def _status(row: Row[Any], article_count: int, set_aside: int, now: datetime) ->
         last_error=row.last_error,
         articles=article_count,
         entries_set_aside=set_aside,
+        overridden=row.enabled_override is not None,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -13,13 +14,16 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from digestd.errors import StoreUnavailable
-from digestd.model import Article, SourceSpec, SourceStatus
+from digestd.model import Article, Origin, SourceSpec, SourceStatus
 from digestd.store import (
     ArticleQuery,
+    Changes,
     Claim,
     ClaimRequest,
     EntrySetAside,
     Gone,
+    HostPause,
+    HostStart,
     Lease,
     LeaseLost,
     PageClaims,
@@ -33,20 +37,26 @@ from digestd.store import (
     Store,
     SyncReport,
     Wait,
+    changes,
+    commands,
+    hosts,
     listing,
     pagerecords,
     pages,
     setaside,
     sources,
     steps,
+    sync,
 )
 from digestd.store.engine import create, database_url, file_of, for_looking, reading
+from digestd.store.listener import Listener
 from digestd.store.migrate import REVISIONS, migrate, revision
 from digestd.store.outage import cause, masked, outage
 from digestd.store.owner import is_dead
 from digestd.store.pageturns import PageRequest
 
 _CLOSING_SECONDS = 2.0
+_FORGET_HOSTS_SECONDS = 300.0
 
 _Result = TypeVar("_Result")
 
@@ -78,9 +88,10 @@ async def open_store(
     threads = 1 if database.get_backend_name() == "sqlite" else pool_size
     limiter = trio.CapacityLimiter(threads)
     engine = create(database, pool_size=pool_size, connect_timeout_seconds=connect_timeout_seconds)
+    listener = Listener(database, connect_timeout_seconds)
     try:
         await trio.to_thread.run_sync(_open, engine, owner, abandon_on_cancel=True, limiter=limiter)
-        yield SqlStore(engine, limiter, owner)
+        yield SqlStore(engine, limiter, owner, listener)
     finally:
         with trio.move_on_after(_CLOSING_SECONDS, shield=True):
             # Without the limiter: a call that was given up may hold its last place.
@@ -146,17 +157,54 @@ def _cannot_open(engine: Engine, error: DBAPIError) -> StoreUnavailable:
 class SqlStore:
     """Keeps the :class:`digestd.store.Store` protocol; made by :func:`open_store`."""
 
-    def __init__(self, engine: Engine, limiter: trio.CapacityLimiter, owner: str) -> None:
+    def __init__(self, engine: Engine, limiter: trio.CapacityLimiter, owner: str, listener: Listener) -> None:
         self._writing = engine
         self._reading = reading(engine)
         self._limiter = limiter
         self._owner = owner
+        self._listener = listener
+        self._hosts_looked_through_at = -math.inf
         # Claims of pages go round the sources.
         self._looked_at = 0
 
-    async def sync_sources(self, specs: Sequence[SourceSpec]) -> SyncReport:
+    async def sync_sources(self, specs: Sequence[SourceSpec], *, fingerprint: str = "") -> SyncReport:
         """See `Store.sync_sources`."""
-        return await self._run(self._writing, lambda connection, _: sources.sync(connection, specs))
+        return await self._run(
+            self._writing,
+            lambda connection, now: sync.sync(connection, specs, fingerprint, self._owner, now),
+        )
+
+    async def add_source(self, spec: SourceSpec) -> bool:
+        """See `Store.add_source`."""
+        return await self._run(self._writing, lambda connection, now: commands.add(connection, spec, now))
+
+    async def set_enabled(self, name: str, enabled: bool) -> Origin | None:
+        """See `Store.set_enabled`."""
+        return await self._run(
+            self._writing, lambda connection, now: commands.set_enabled(connection, name, enabled, now)
+        )
+
+    async def remove_source(self, name: str) -> Origin | None:
+        """See `Store.remove_source`."""
+        return await self._run(self._writing, lambda connection, now: commands.remove(connection, name, now))
+
+    async def poll_now(self, name: str) -> bool:
+        """See `Store.poll_now`."""
+        return await self._run(
+            self._writing, lambda connection, now: commands.poll_now(connection, name, now)
+        )
+
+    async def changed_sources(
+        self, since: datetime | None, told: Collection[tuple[int, object]] = frozenset()
+    ) -> Changes:
+        """See `Store.changed_sources`."""
+        return await self._run(
+            self._reading, lambda connection, now: changes.changed(connection, since, told, now)
+        )
+
+    def changes_told(self) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        """See `Store.changes_told`."""
+        return self._listener.changes_told()
 
     async def sources(self, *, count_articles: bool = False) -> list[SourceStatus]:
         """See `Store.sources`."""
@@ -167,9 +215,26 @@ class SqlStore:
 
     async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
         """See `Store.claim`."""
+        await self._forget_hosts()
         return await trio.to_thread.run_sync(
             _claim, self._writing, requests, self._owner, limiter=self._limiter
         )
+
+    async def start_at_hosts(self, starts: Sequence[HostStart]) -> list[Wait | None]:
+        """See `Store.start_at_hosts`."""
+        await self._forget_hosts()
+        return await self._run(self._writing, lambda connection, now: hosts.reserve(connection, starts, now))
+
+    async def pause_hosts(self, pauses: Sequence[HostPause]) -> None:
+        """See `Store.pause_hosts`."""
+        await self._run(self._writing, lambda connection, now: hosts.pause(connection, pauses, now))
+
+    async def _forget_hosts(self) -> None:
+        """Now and then, hosts that nobody has asked for long go: redirects and pages bring ever new ones."""
+        if trio.current_time() < self._hosts_looked_through_at + _FORGET_HOSTS_SECONDS:
+            return
+        self._hosts_looked_through_at = trio.current_time()
+        await self._run(self._writing, hosts.forget_idle)
 
     async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
         """See `Store.record`."""
@@ -236,7 +301,11 @@ class SqlStore:
     ) -> _Result:
         """Do `work` in one thread and one transaction, handing it the database's time."""
         return await trio.to_thread.run_sync(
-            _transact, engine, work, abandon_on_cancel=abandon_on_cancel, limiter=self._limiter
+            _transact,
+            engine,
+            lambda connection: work(connection, _now(connection)),
+            abandon_on_cancel=abandon_on_cancel,
+            limiter=self._limiter,
         )
 
 
@@ -244,7 +313,7 @@ def _claim(
     engine: Engine, requests: Sequence[ClaimRequest], owner: str
 ) -> list[Claim | Wait | Gone | Refused]:
     try:
-        return [*_transact(engine, lambda connection, now: sources.claim(connection, requests, now, owner))]
+        return [*_transact(engine, lambda connection: sources.claim(connection, requests, owner))]
     except StoreUnavailable:
         raise
     # The border between sources: a row that cannot be read or written costs the others of its transaction nothing.
@@ -255,10 +324,10 @@ def _claim(
     return [answer for request in requests for answer in _claim(engine, [request], owner)]
 
 
-def _transact(engine: Engine, work: Callable[[Connection, datetime], _Result]) -> _Result:
+def _transact(engine: Engine, work: Callable[[Connection], _Result]) -> _Result:
     try:
         with engine.begin() as connection:
-            return work(connection, _now(connection))
+            return work(connection)
     except SQLAlchemyError as error:
         unavailable = outage(error, masked(engine.url))
         if unavailable is None:

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Executable, NestedTransaction, bindparam, select, update
+from sqlalchemy import Connection, Executable, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError, StatementError
+from sqlalchemy.exc import StatementError
 
 from digestd.errors import StoreUnavailable
 from digestd.feed.identity import Assignment, StoredArticle, assign
 from digestd.model import Entry
 from digestd.store import LeaseLost, Recorded, Refused, StepRecord, setaside
+from digestd.store.chunks import chunks
 from digestd.store.entries import changed_article, new_article, storable_entry
 from digestd.store.outage import cause, masked, outage
+from digestd.store.savepoint import savepoint
 from digestd.store.schema import articles, sources
 from digestd.store.sourcelist import WITHOUT_LEASE
 from digestd.store.text import storable
 
-# Below the 32,766 parameters that SQLite takes in one statement and the 65,535 of PostgreSQL.
-_CHUNK = 5_000
-
-_Thing = TypeVar("_Thing")
 _Row: TypeAlias = Mapping[str, Any]
 
 
@@ -65,7 +63,7 @@ def _record_alone(connection: Connection, step: StepRecord, now: datetime) -> Re
 
 def _record_one(connection: Connection, step: StepRecord, now: datetime) -> Recorded | LeaseLost | Refused:
     try:
-        with _savepoint(connection):
+        with savepoint(connection):
             return _record_fenced(connection, step, now)
     except StoreUnavailable:
         raise
@@ -89,38 +87,6 @@ def _fenced(columns: frozenset[str]) -> Executable:
     held = (sources.c.lease_token == bindparam("token")) & (sources.c.lease_expires_at > bindparam("moment"))
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in sorted(columns)}
     return update(sources).where(sources.c.id == bindparam("row_id"), held).values(values)
-
-
-@contextmanager
-def _savepoint(connection: Connection) -> Iterator[None]:
-    """Undo the block, and nothing else, if it raises.
-
-    An outage is raised as `StoreUnavailable`, and has to end the whole transaction: on some errors
-    (sqlite.org/ lang_transaction.html) SQLite rolls all of it back by itself, and what came after would be
-    committed alone.
-    """
-    database = masked(connection.engine.url)
-    nested = None
-    try:
-        nested = connection.begin_nested()
-        yield
-        nested.commit()
-    except StoreUnavailable:
-        raise
-    except Exception as error:
-        if (unavailable := outage(error, database)) is not None:
-            raise unavailable from error
-        if nested is not None:
-            _roll_back(nested, database)
-        raise
-
-
-def _roll_back(nested: NestedTransaction, database: str) -> None:
-    try:
-        nested.rollback()
-    except SQLAlchemyError as error:
-        reason = f"it lost the transaction: {cause(error)}"
-        raise StoreUnavailable(f"the database {database} cannot be used just now: {reason}") from error
 
 
 def _changes(step: StepRecord, now: datetime) -> dict[str, Any]:
@@ -167,7 +133,7 @@ def _stored(connection: Connection, source_id: int, entries: Sequence[Entry]) ->
     identities = sorted({entry.identity for entry in entries})
     return [
         StoredArticle(*row)
-        for chunk in _chunks(identities)
+        for chunk in chunks(identities)
         for row in connection.execute(query.where(kept.source_id == source_id, kept.identity.in_(chunk)))
     ]
 
@@ -206,7 +172,7 @@ def _update(
 
 
 def _mark_seen(connection: Connection, ids: Sequence[int], now: datetime) -> None:
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         connection.execute(update(articles).where(articles.c.id.in_(chunk)).values(last_seen_at=now))
 
 
@@ -217,13 +183,13 @@ def _write(connection: Connection, statement: Executable, writes: Sequence[_Writ
     """
     if not writes:
         return 0, []
-    with suppress(StatementError), _savepoint(connection):
+    with suppress(StatementError), savepoint(connection):
         return _execute(connection, statement, writes), []
     written = 0
     set_aside = []
     for write in writes:
         try:
-            with _savepoint(connection):
+            with savepoint(connection):
                 written += _execute(connection, statement, [write])
         except StatementError as error:
             reason = cause(error.orig or error)
@@ -235,8 +201,3 @@ def _execute(connection: Connection, statement: Executable, writes: Sequence[_Wr
     parameters = [write.values for write in writes]
     result = connection.execute(statement, parameters, execution_options={"preserve_rowcount": True})
     return result.rowcount
-
-
-def _chunks(things: Sequence[_Thing]) -> Iterator[Sequence[_Thing]]:
-    for start in range(0, len(things), _CHUNK):
-        yield things[start : start + _CHUNK]

@@ -6,8 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -34,20 +33,26 @@ from digestd.store import (
 
 LOOK_SECONDS = 5.0
 """How often the queue is looked at when nothing was due: others put articles into it too."""
-DRAINED_SECONDS = 20.0
-"""`--once` waits for what is due within so many seconds, and leaves the rest."""
+DRAINED_SECONDS = 40.0
+"""`--once` waits for what is due within so many seconds (articles that three killed processes had in hand are, after
+half a minute), and leaves the rest."""
+LONGEST_OUTAGE_ONCE_SECONDS = 60.0
+"""How long `--once` waits for a store that is away."""
+WITHOUT_TURN_SECONDS = 5.0
 TURN_SECONDS = 60.0
 """How long an article waits for its host's turn and for a slot before another one is tried."""
 BUSY_SECONDS = 0.1
 """How long to wait for another process that is claiming what is due."""
-CROWDED_SECONDS = 5.0
+CROWDED_SECONDS = 0.25
+LONGEST_CROWDED_SECONDS = 20.0
+"""A host with so many pages in hand that others would find no room gets no more for a moment: for as long as the oldest
+of them has taken so far."""
 LONGEST_BLOCK_SECONDS = 300.0
 """How long a source whose host is away is not asked for articles: others of its may lie elsewhere."""
 STORE_RETRY_SECONDS = 2.0
 QUEUE_SECONDS = 60.0
 """How often the length of the queue is counted."""
-
-Key = TypeVar("Key", int, str)
+LAST_COUNT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,7 @@ class Extraction:
         self._reach = Reach()
         self._window = 2 * limits.pages
         self._claimed: Counter[int] = Counter()
-        self._at_host: Counter[str] = Counter()
+        self._at_host: dict[str, dict[int, float]] = {}
         self._blocked: dict[int, float] = {}
         self._freed = trio.Event()
 
@@ -114,15 +119,17 @@ class Extraction:
                 with self._shutdown.idle():
                     await self._claim_all(attempts, finished, source_ids)
             services.cancel_scope.cancel()
+        # What the summary and the last event say.
+        with trio.move_on_after(LAST_COUNT_SECONDS):
+            await self._count()
 
     async def _claim_all(
         self, attempts: trio.Nursery, finished: trio.Event | None, source_ids: Collection[int] | None
     ) -> None:
         while True:
             self._freed = trio.Event()
-            pause = _sooner(await self._claim(attempts, source_ids), self._unblocked_in())
-            drained = pause is None or pause > DRAINED_SECONDS
-            if finished is not None and drained and not self._claimed:
+            pause = await self._claim(attempts, source_ids)
+            if finished is not None and not self._claimed and self._is_drained(pause):
                 if finished.is_set():
                     return
                 # Whatever the polls bring is looked for again when they have ended, or sooner.
@@ -134,6 +141,13 @@ class Extraction:
             else:
                 with trio.move_on_after(LOOK_SECONDS if pause is None else min(pause, LOOK_SECONDS)):
                     await self._freed.wait()
+
+    def _is_drained(self, pause: float | None) -> bool:
+        """Whether there is nothing to wait for, where nothing is in hand and more is due in `pause` seconds."""
+        if pause is None or pause > DRAINED_SECONDS or self._reach.offline:
+            return True
+        away = self._store.away_since
+        return away is not None and trio.current_time() - away > LONGEST_OUTAGE_ONCE_SECONDS
 
     async def _claim(self, attempts: trio.Nursery, source_ids: Collection[int] | None) -> float | None:
         """Claim what there is room for and start a task for each; the seconds until more is due, None for nothing."""
@@ -158,9 +172,10 @@ class Extraction:
         for claim in found.claims:
             self._claimed[claim.source_id] += 1
             attempts.start_soon(self._attempt, claim, name=f"article {claim.article_id}")
-        if found.claims or found.due_in_seconds is None:
-            return 0.0 if found.claims else None
-        return max(found.due_in_seconds, BUSY_SECONDS)
+        if found.claims:
+            return 0.0
+        due = None if found.due_in_seconds is None else max(found.due_in_seconds, BUSY_SECONDS)
+        return _sooner(due, self._unblocked_in())
 
     def _crowded(self) -> list[int]:
         """The sources that are not asked for articles now: enough of theirs are in hand, or their host is away."""
@@ -170,17 +185,23 @@ class Extraction:
         return [*full, *self._blocked]
 
     def _unblocked_in(self) -> float | None:
-        return min(self._blocked.values()) - trio.current_time() if self._blocked else None
+        # A block may have ended while the store was asked.
+        return max(min(self._blocked.values()) - trio.current_time(), 0.0) if self._blocked else None
 
     async def _attempt(self, claim: PageClaim) -> None:
         host = key_of(claim.url)
-        self._at_host[host] += 1
+        in_hand = self._at_host.setdefault(host, {})
+        in_hand[claim.article_id] = trio.current_time()
         try:
             with bound(source=claim.source_name, article=claim.article_id):
                 await self._attempt_recorded(claim, host)
         finally:
-            _less(self._claimed, claim.source_id)
-            _less(self._at_host, host)
+            self._claimed[claim.source_id] -= 1
+            if not self._claimed[claim.source_id]:
+                del self._claimed[claim.source_id]
+            del in_hand[claim.article_id]
+            if not in_hand:
+                del self._at_host[host]
             self._freed.set()
 
     async def _attempt_recorded(self, claim: PageClaim, host: str) -> None:
@@ -191,8 +212,10 @@ class Extraction:
             with trio.move_on_after(2, shield=True):
                 await self._record(put_off(claim, 0.0))
             raise
-        await self._recorded(claim, record)
-        self._tell(claim, record, trio.current_time() - began)
+        record, outcome = await self._recorded(claim, record)
+        await self._store.share_pauses(self._hosts)
+        if outcome is not None:
+            self._tell(claim, record, outcome, trio.current_time() - began)
 
     async def _judged(self, claim: PageClaim, host: str) -> PageRecord:
         """One attempt, and what it makes of the article."""
@@ -213,18 +236,23 @@ class Extraction:
         seconds = self._reach.wait(host, trio.current_time())
         if seconds > 0:
             return self._left_alone(claim, seconds, "its host could not be reached a moment ago")
-        if self._at_host[host] > 2 * self._limits.per_source:
-            return self._left_alone(claim, CROWDED_SECONDS, "many pages of its host are being fetched")
+        in_hand = self._at_host[host]
+        if len(in_hand) > 2 * self._limits.per_source:
+            age = trio.current_time() - min(in_hand.values())
+            seconds = min(max(age, CROWDED_SECONDS), LONGEST_CROWDED_SECONDS)
+            return self._left_alone(claim, seconds, "many pages of its host are being fetched")
         try:
             async with AsyncExitStack() as slot:
                 response = await self._fetched(claim, slot)
                 if response is None:
-                    return put_off(claim, 0.0 if self._shutdown.begun.is_set() else CROWDED_SECONDS)
+                    return put_off(claim, 0.0 if self._shutdown.begun.is_set() else WITHOUT_TURN_SECONDS)
                 self._answered(host)
                 return done(claim, await self._pages.read(claim, response))
         except HostPaused as paused:
-            seconds = paused.retry_after or CROWDED_SECONDS
+            seconds = paused.retry_after or WITHOUT_TURN_SECONDS
             return self._left_alone(claim, seconds, f"paused: {paused}")
+        except StoreUnavailable:
+            return put_off(claim, STORE_RETRY_SECONDS * (1 + 5 * self._chance.random()))
         except SourceError as error:
             self._watch_network(claim, host, error)
             return failed(claim, error, chance=self._chance.random(), offline=self._reach.offline)
@@ -244,6 +272,10 @@ class Extraction:
                 await slot.enter_async_context(self._slots.hold(alone=suspect))
             if turn is None or patience.cancelled_caught or idle.cancelled_caught:
                 return None
+            with self._shutdown.idle() as idle:
+                await self._store.start_at_host(turn)
+            if idle.cancelled_caught:
+                return None
             turn.start()
             return await self._pages.fetch(claim.url)
 
@@ -261,20 +293,24 @@ class Extraction:
         if self._reach.answered(host):
             get_logger().warning("worker.extraction.online")
 
-    async def _recorded(self, claim: PageClaim, record: PageRecord) -> None:
-        """Write `record`; where the database refuses what the page said, write that."""
+    async def _recorded(self, claim: PageClaim, record: PageRecord) -> tuple[PageRecord, str | None]:
+        """Write `record`, or, where the database refuses what the page said, that it does. Returns what was written and
+        its outcome, None where nothing was."""
         answer = await self._record(record)
         if isinstance(answer, Refused):
             get_logger().error("worker.extraction.refused", url=mask_url(claim.url), exc_info=answer.error)
-            answer = await self._record(crashed(claim, answer.error, chance=self._chance.random()))
+            record = crashed(claim, answer.error, chance=self._chance.random())
+            answer = await self._record(record)
+        if isinstance(answer, PageRecorded):
+            if not answer.same_text:
+                return record, outcome_of(claim, record)
+            error = f"{answer.same_text} pages of its source give the same text"
+            return replace(record, extraction="failed", error=error, page=None), "failed"
         if isinstance(answer, PageLost):
             get_logger().warning(
                 "worker.extraction.lost", effect="another attempt is under way or was written"
             )
-        elif isinstance(answer, PageRecorded) and answer.same_text:
-            get_logger().info(
-                "worker.extraction.same_text", articles=answer.same_text, effect="they keep the feed's text"
-            )
+        return record, None
 
     async def _record(self, record: PageRecord) -> PageRecorded | PageLost | Refused | None:
         """Write `record`, trying again during an outage while the claim holds; None when it did not come to that."""
@@ -288,8 +324,7 @@ class Extraction:
                     return None
                 await trio.sleep(pause)
 
-    def _tell(self, claim: PageClaim, record: PageRecord, seconds: float) -> None:
-        outcome = outcome_of(claim, record)
+    def _tell(self, claim: PageClaim, record: PageRecord, outcome: str, seconds: float) -> None:
         self._metrics.page_ended(outcome, seconds)
         self._on_page(outcome)
         log = get_logger()
@@ -306,16 +341,20 @@ class Extraction:
 
     async def _count_queue(self) -> None:
         while True:
-            try:
-                queue = await self._store.page_queue()
-                self._metrics.pages_pending = queue.pending
-                self._metrics.pages_oldest_seconds = queue.oldest_seconds
-            except StoreUnavailable:
-                pass
-            # The border round the queue, as in claiming.
-            except Exception:  # noqa: BLE001 - see above
-                get_logger().exception("worker.extraction.crashed", effect="the queue is not counted")
+            await self._count()
             await trio.sleep(QUEUE_SECONDS)
+
+    async def _count(self) -> None:
+        try:
+            queue = await self._store.page_queue()
+        except StoreUnavailable:
+            return
+        # The border round the queue, as in claiming.
+        except Exception:  # noqa: BLE001 - see above
+            get_logger().exception("worker.extraction.crashed", effect="the queue is not counted")
+            return
+        self._metrics.pages_pending = queue.pending
+        self._metrics.pages_oldest_seconds = queue.oldest_seconds
 
 
 def outcome_of(claim: PageClaim, record: PageRecord) -> str:
@@ -327,9 +366,3 @@ def outcome_of(claim: PageClaim, record: PageRecord) -> str:
 
 def _sooner(one: float | None, other: float | None) -> float | None:
     return min((seconds for seconds in (one, other) if seconds is not None), default=None)
-
-
-def _less(counts: Counter[Key], key: Key) -> None:
-    counts[key] -= 1
-    if not counts[key]:
-        del counts[key]

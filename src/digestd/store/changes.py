@@ -1,0 +1,59 @@
+"""What somebody changed of the sources: written down with the change, told by PostgreSQL, and found again by all who
+share the database. Each runs in its caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Text, bindparam, select, text, type_coerce
+
+from digestd.store import Changes, ListOwner
+from digestd.store.schema import source_lists, sources
+from digestd.store.sources import statuses_of
+
+CHANNEL = "digestd_sources"
+"""Where PostgreSQL tells that sources were changed; not which: that is asked of the table."""
+
+# Transactions commit in another order than their clocks say: one that began earlier may be seen later. None takes
+# as long as this between writing down its moment and committing: time-outs end it before.
+_OVERLAP = timedelta(seconds=60)
+
+# The moment only tells one change from the next, and one that somebody damaged must not stop the others: it is taken
+# as it lies there.
+_CHANGED = select(sources.c.id, type_coerce(sources.c.changed_at, Text).label("version")).where(
+    sources.c.changed_at > bindparam("since")
+)
+_LIST = select(source_lists.c.fingerprint, source_lists.c.owner, source_lists.c.written_at)
+
+
+def tell(connection: Connection) -> None:
+    """Let those who listen look at the sources, once this transaction is committed."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+
+
+def changed(
+    connection: Connection, since: datetime | None, told: Collection[tuple[int, object]], now: datetime
+) -> Changes:
+    """See `Store.changed_sources`."""
+    found: frozenset[tuple[int, object]] = frozenset()
+    if since is not None:
+        rows = connection.execute(_CHANGED, {"since": since - _OVERLAP})
+        found = frozenset((row.id, row.version) for row in rows)
+    ids = sorted({source_id for source_id, _ in found.difference(told)})
+    fingerprint, owner, written_at = connection.execute(_LIST).one_or_none() or (None, None, None)
+    return Changes(
+        statuses=tuple(statuses_of(connection, ids, now)),
+        latest=now,
+        list_fingerprint=fingerprint,
+        list_owner=owner,
+        list_written_at=written_at,
+        told=found,
+    )
+
+
+def list_owner(connection: Connection) -> ListOwner | None:
+    """Whose list of sources is in force; None before any was written."""
+    row = connection.execute(_LIST).one_or_none()
+    return None if row is None else ListOwner(*row)
