@@ -8,297 +8,64 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from digestd.model import (
-    Article,
-    Entry,
-    Extraction,
-    LeftOut,
-    Origin,
-    Page,
-    PollState,
-    Source,
-    SourceSpec,
-    SourceStatus,
-    State,
+from digestd.model import Article, Origin, SourceSpec, SourceStatus
+from digestd.store.extraction import (
+    SAME_TEXT_LIMIT,
+    ArticleQuery,
+    PageClaim,
+    PageClaims,
+    PageLost,
+    PageQueue,
+    PageRecord,
+    PageRecorded,
 )
-
-SAME_TEXT_LIMIT = 3
-"""From this many articles of one source on, with canonical URLs of their own, whose pages say the same, that text is
-no article's: a login wall, or what a page says without its scripts."""
-UNFINISHED_CLAIMS_LIMIT = 3
-"""From this many claims in a row that were never recorded on, a source is suspected of killing the
-process."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostStart:
-    """Ask to start at the host `key` (`host:port`), `delay_seconds` apart from all other starts there; with 0, only
-    whether it is paused."""
-
-    key: str
-    delay_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class HostPause:
-    """The host `key` wants to be left alone for `seconds`, of which a day counts."""
-
-    key: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimRequest:
-    """Ask for the right to poll a source for `lease_seconds`; `force` claims it though it is not due. `host` is where
-    the poll would start."""
-
-    source_id: int
-    lease_seconds: float
-    force: bool = False
-    host: HostStart | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to poll `source` until the lease ends. Every write names `token`.
-
-    `unfinished_claims` counts the earlier claims in a row that nothing was recorded for: each one a process
-    that died while polling this source.
-    """
-
-    source: Source
-    state: PollState
-    token: str
-    consecutive_failures: int
-    unfinished_claims: int
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Not now: come back in `seconds` (more than 0). `reason` is `not_due`, `leased`, `unfinished_claims`, or of the
-    host `host` (others have just started there) or `host_paused`."""
-
-    seconds: float
-    reason: str
-    unfinished_claims: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The source is not to be polled any more: removed, disabled, or a duplicate; or its row is not there."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class StepRecord:
-    """What one step brought, to be written whole and only while `token` still holds the lease.
-
-    `consecutive_failures` and `state` are what the row shall say afterwards. With `final` the lease is given
-    back and the source is due again in `next_delay_seconds`; without, the lease is renewed for
-    `lease_seconds`. `succeeded` marks a step that was not a failure (it moves `last_success_at`). `left_out` are
-    entries that could not be read: they are kept in `entries_set_aside`. `skip_pages` says why the pages of new
-    articles are not to be fetched; None: they are.
-    """
-
-    source_id: int
-    token: str
-    next_state: PollState
-    succeeded: bool
-    consecutive_failures: int
-    state: State
-    schedule_reason: str
-    next_delay_seconds: float
-    lease_seconds: float
-    entries: tuple[Entry, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
-    skip_pages: str | None = None
-    last_error: str | None = None
-    final: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """An entry the database refused, and why. The other entries of its step were kept, and so is it, beside them."""
-
-    guid: str | None
-    title: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class EntrySetAside:
-    """An entry that is no article, as it is kept: why, what was written of it (JSON), and when it was seen."""
-
-    source_name: str
-    guid: str | None
-    title: str
-    reason: str
-    entry: str
-    first_seen_at: datetime
-    last_seen_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """The step is committed."""
-
-    articles_new: int
-    articles_updated: int
-    set_aside: tuple[SetAside, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseLost:
-    """The lease was no longer ours: nothing of the step was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """What was asked for one source could not be done at all, which is a bug or a damaged row: nothing of it was
-    written. The lease of a step that is refused stands until it expires.
-
-    `error` is for the task of this source to raise, so that no other one suffers.
-    """
-
-    error: Exception
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A source and the token it was claimed with."""
-
-    source_id: int
-    token: str
-
-
-@dataclass(frozen=True, slots=True)
-class ListOwner:
-    """Whose files the sources of origin `file` were last made from: the `fingerprint` of what they say (a digest of at
-    most 64 characters), the process, and when."""
-
-    fingerprint: str
-    owner: str
-    written_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SyncReport:
-    """What `sync_sources` did, as names.
-
-    `replaced` is whose list was in force before, where that was another process with another fingerprint.
-    """
-
-    added: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    renamed: tuple[tuple[str, str], ...] = ()
-    removed: tuple[str, ...] = ()
-    returned: tuple[str, ...] = ()
-    replaced: ListOwner | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """The sources that somebody changed, as they stand now, by name; removed ones are among them.
-
-    `latest` and `told` are for the next call. The list is the one in force, as in :class:`ListOwner`; None before any
-    was written.
-    """
-
-    statuses: tuple[SourceStatus, ...]
-    latest: datetime
-    list_fingerprint: str | None
-    list_owner: str | None
-    list_written_at: datetime | None
-    told: frozenset[tuple[int, object]] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class PageClaim:
-    """The right to fetch the page of one article and to write what came of it, until the lease ends.
-
-    `attempt` is the fence. `failures` counts the attempts that ended in a failure, `unfinished` the claims in a row
-    before this one that nothing was recorded for. `feed_html` is the longest text the feed itself gave (sanitised
-    HTML), `dated` tells that the feed gave a date.
-    """
-
-    article_id: int
-    source_id: int
-    source_name: str
-    url: str
-    title: str
-    feed_html: str
-    dated: bool
-    attempt: int
-    failures: int
-    unfinished: int
-
-
-@dataclass(frozen=True, slots=True)
-class PageClaims:
-    """The articles claimed. Where there are none, `due_in_seconds` says when the next one is due (0 when others are at
-    work on what is due just now), None when nothing is pending."""
-
-    claims: tuple[PageClaim, ...]
-    due_in_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PageRecord:
-    """What came of the attempt `attempt` at an article's page.
-
-    `page` stands with `done` and nowhere else. With `pending` it is tried again in `next_delay_seconds`, and `failures`
-    says how many attempts have failed by then. `error` is why it is not done.
-    """
-
-    article_id: int
-    attempt: int
-    extraction: Extraction
-    failures: int
-    error: str | None = None
-    next_delay_seconds: float = 0.0
-    page: Page | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PageRecorded:
-    """It is committed. `same_text` counts the articles of its source, itself among them, that are `failed` by now
-    because their pages say the same: 0, or at least :data:`SAME_TEXT_LIMIT`."""
-
-    same_text: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PageLost:
-    """The attempt was no longer ours: nothing was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class PageQueue:
-    """The queue of extraction: how many articles are pending, how many of them are due, and for how many seconds the
-    one that has waited longest has been known (None when nothing is pending)."""
-
-    pending: int
-    due: int
-    oldest_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class ArticleQuery:
-    """Which articles: all that every field set allows, the newest first, at most `limit` of them.
-
-    `since` is compared with when they were first seen. `ids` are article ids.
-    """
-
-    source: str | None = None
-    since: datetime | None = None
-    extraction: Extraction | None = None
-    ids: tuple[int, ...] | None = None
-    limit: int | None = None
+from digestd.store.polls import (
+    UNFINISHED_CLAIMS_LIMIT,
+    Claim,
+    ClaimRequest,
+    EntrySetAside,
+    Gone,
+    Lease,
+    LeaseLost,
+    Recorded,
+    Refused,
+    SetAside,
+    StepRecord,
+    Wait,
+)
+from digestd.store.sharing import Changes, HostPause, HostStart, ListOwner, SyncReport
+
+__all__ = [
+    "SAME_TEXT_LIMIT",
+    "UNFINISHED_CLAIMS_LIMIT",
+    "ArticleQuery",
+    "Changes",
+    "Claim",
+    "ClaimRequest",
+    "EntrySetAside",
+    "Gone",
+    "HostPause",
+    "HostStart",
+    "Lease",
+    "LeaseLost",
+    "ListOwner",
+    "PageClaim",
+    "PageClaims",
+    "PageLost",
+    "PageQueue",
+    "PageRecord",
+    "PageRecorded",
+    "Recorded",
+    "Refused",
+    "SetAside",
+    "StepRecord",
+    "Store",
+    "SyncReport",
+    "Wait",
+]
 
 
 class Store(Protocol):
