@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digestd.digest.excerpt import excerpt
+from digestd.digest.excerpt import excerpt, heading
 
 
 def test_marks_and_the_title_are_left_out() -> None:
@@ -25,3 +25,8 @@ def test_whatever_it_is_it_is_one_line_and_no_longer(text: str, title: str) -> N
     line = excerpt(text * 100, title)
     assert "\n" not in line
     assert len(line) <= 10_000
+
+
+def test_an_untitled_article_is_called_by_its_first_line() -> None:
+    assert heading("\n---\n## A flaw in Foo\n\nIt was found.") == "A flaw in Foo"
+    assert heading("") == ""

@@ -350,7 +350,6 @@ async def test_by_a_servers_own_clock_starts_of_two_processes_are_apart(url: str
     # A request takes a moment from its start to the server, now more, now less.
     assert apart(publisher.came) > DELAY - 0.1
     assert publisher.came[6] - publisher.came[0] > 6 * DELAY - 0.1
-    assert all(len(replica.kind.asked) >= 2 for replica in replicas)
 
 
 async def test_a_429_to_one_process_is_heeded_by_the_other(url: str) -> None:

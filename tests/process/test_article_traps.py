@@ -200,7 +200,7 @@ def test_the_summary_counts_them(trapped: Trapped) -> None:
     skipped_at_the_feed = 2
     kept = Counter(article.extraction for article in trapped.database.articles())
     assert f"      skipped      {kept['skipped'] - skipped_at_the_feed}\n" in trapped.summary
-    assert f"      pending      {kept['pending']}\n" in trapped.summary
+    assert f"      pending      {kept['pending']}, the oldest known for " in trapped.summary
 
 
 def test_the_table_lists_them_with_their_reasons_and_no_control_character(trapped: Trapped) -> None:

@@ -17,6 +17,7 @@ import trio
 from digestd.cli.loading import end_with_reader
 from digestd.cli.tables import distance, looking_into, prepared, print_table, stamp
 from digestd.config import Configuration
+from digestd.digest.excerpt import heading
 from digestd.feed.html import to_text
 from digestd.feed.text import strip_controls
 from digestd.model import Article, mask_url
@@ -138,7 +139,8 @@ async def _retry(config: Configuration, query: ArticleQuery) -> int:
 
 def _cells(article: Article, now: datetime) -> Sequence[str]:
     seen, why = distance(article.fetched_at, now), article.extraction_error or ""
-    return str(article.id), seen, article.source_name, article.title, article.extraction, why
+    title = article.title or heading(article.text or "")
+    return str(article.id), seen, article.source_name, title, article.extraction, why
 
 
 def _set_aside_record(entry: EntrySetAside) -> dict[str, Any]:
@@ -172,7 +174,8 @@ def _described(article: Article) -> str:
     text = article.text or to_text(article.content or article.summary or "")
     origin = "text of the page" if article.text else "text of the feed"
     body = "\n".join(_wrapped(line) for line in text.splitlines()) or "(no text)"
-    return strip_controls("\n".join([article.title, "", *lines, "", f"-- {origin}", "", body]))
+    title = article.title or heading(article.text or "")
+    return strip_controls("\n".join([title, "", *lines, "", f"-- {origin}", "", body]))
 
 
 def _wrapped(line: str) -> str:

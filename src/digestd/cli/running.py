@@ -152,11 +152,11 @@ def _not_polled(summary: Summary) -> list[str]:
 
 def _pages(totals: Mapping[str, Any]) -> list[str]:
     lines = [f"pages read         {totals['pages_done']}"]
-    for outcome, label in (
-        ("pages_failed", "failed"),
-        ("pages_skipped", "skipped"),
-        ("pages_pending", "pending"),
-    ):
+    for outcome, label in (("pages_failed", "failed"), ("pages_skipped", "skipped")):
         if totals[outcome]:
             lines.append(f"      {label:<13}{totals[outcome]}")
+    if totals["pages_pending"]:
+        age = totals["pages_oldest_seconds"] or 0
+        known = f"{age / 3600:.1f} h" if age >= 3600 else f"{age} s"
+        lines.append(f"      pending      {totals['pages_pending']}, the oldest known for {known}")
     return lines

@@ -14,7 +14,7 @@ import trio
 from digestd.cli.loading import end_with_reader
 from digestd.cli.tables import distance, looking_into, prepared, print_table, stamp
 from digestd.config import Configuration
-from digestd.digest.excerpt import excerpt
+from digestd.digest.excerpt import excerpt, heading
 from digestd.digest.render import render_digest
 from digestd.digest.select import Item
 from digestd.feed.html import to_text
@@ -53,7 +53,7 @@ def as_item(article: Article) -> Item:
     text = excerpt(article.text or "", article.title) or to_text(article.summary or article.content or "")
     return Item(
         source=article.source_name,
-        title=article.title,
+        title=article.title or heading(article.text or ""),
         link=article.url,
         published_at=article.published_at,
         text=text,
