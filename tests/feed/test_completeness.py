@@ -77,7 +77,9 @@ def test_content_of_rss_and_atom_counts() -> None:
     assert rss_entry(f"<description>Short</description><content:encoded>{LONG}</content:encoded>").complete
     atom = f'<feed xmlns="http://www.w3.org/2005/Atom"><entry><content type="html">{LONG}</content></entry></feed>'
     assert parse_feed(atom.encode(), URL, None).entries[0].complete
-    json_feed = f'{{"version":"https://jsonfeed.org/version/1","items":[{{"id":"1","content_html":"{LONG}"}}]}}'
+    json_feed = (
+        f'{{"version":"https://jsonfeed.org/version/1","items":[{{"id":"1","content_html":"{LONG}"}}]}}'
+    )
     assert parse_feed(json_feed.encode(), URL, None).entries[0].complete
 
 
