@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -164,3 +165,15 @@ def test_looking_makes_no_database(tmp_path: Path) -> None:
         "if the daemon keeps its own elsewhere, set STATE_DIRECTORY or database.url as it has them\n"
     )
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_after_the_end_does_not_change_the_status(number: signal.Signals) -> None:
+    program = (
+        "import atexit, os, sys; from digestd.cli import run; sys.argv[1:] = ['--version']; "
+        f"atexit.register(os.kill, os.getpid(), {number:d}); run()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -199,6 +199,32 @@ def test_an_unreadable_file_says_so(tmp_path: Path) -> None:
         config.load(latin, {}, KINDS)
 
 
+@pytest.mark.parametrize(
+    ("text", "place", "key"),
+    [
+        ("worker:\n  max_sources: 3\n  max_sources: 4\n", "line 3, column 3", "max_sources"),
+        ("worker: {}\nfetch: {}\nworker: {}\n", "line 3, column 1", "worker"),
+        ("sources:\n- {name: a, url: 'http://a.example/', name: b}\n", "line 2, column 39", "name"),
+    ],
+)
+def test_a_key_that_stands_twice_is_a_mistake(written: Path, text: str, place: str, key: str) -> None:
+    written.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(written, {}, KINDS)
+    assert caught.value.problems == (f"{written}: {place}: '{key}' stands twice; keep one of them",)
+
+
+def test_a_mapping_may_be_merged_and_overridden(written: Path) -> None:
+    written.write_text(
+        "sources:\n- &a {name: a, url: 'http://a.example/', category: x}\n"
+        "- {<<: *a, name: b, url: 'http://b.example/'}\n"
+    )
+    assert [(spec.name, spec.category) for spec in config.load(written, {}, KINDS).sources] == [
+        ("a", "x"),
+        ("b", "x"),
+    ]
+
+
 def test_the_environment_wins_and_foreign_names_are_dropped(written: Path) -> None:
     written.write_text("worker: {max_sources: 3, interval_seconds: 20}")
     environ = {

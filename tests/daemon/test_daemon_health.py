@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from digestd.daemon.health import Health
 from digestd.daemon.pipeline import Kinds, Pipeline
+from digestd.ingest.bell import Bell
 from digestd.ingest.supervisor import Supervisor
 from digestd.model import PollState, Source, SourceStatus, Step
 from support.polling import Bench, always, failed, fetched, in_turn
@@ -23,7 +24,7 @@ class Daemon:
         self.bench = bench
         self.supervisor = Supervisor(bench.around, bench.metrics, bench.settings.interval_seconds)
         kinds = cast(Kinds, None)
-        pipeline = Pipeline(bench.around, statuses, None, bench.store, "me", kinds)
+        pipeline = Pipeline(bench.around, statuses, None, bench.store, "me", kinds, Bell())
         self.health = Health(pipeline, self.supervisor, bench.metrics, bench.settings.poll_timeout_seconds)
 
     def start(self, nursery: trio.Nursery) -> None:

@@ -21,6 +21,7 @@ from digestd.daemon.ending import Ending
 from digestd.daemon.following import Following
 from digestd.daemon.pipeline import Kinds, Pipeline
 from digestd.errors import ConfigurationError, StoreUnavailable
+from digestd.ingest.bell import Bell
 from digestd.ingest.supervisor import Supervisor
 from digestd.model import SourceSpec
 from digestd.systemd import Notifier
@@ -72,7 +73,7 @@ class Daemon:
         self.ending.shutdown = bench.shutdown
         self.supervisor = Supervisor(bench.around, bench.metrics, bench.settings.interval_seconds)
         kinds = cast(Kinds, SimpleNamespace(has=lambda spec: spec.kind == "feed"))
-        self.pipeline = Pipeline(bench.around, [], None, bench.store, "me", kinds)
+        self.pipeline = Pipeline(bench.around, [], None, bench.store, "me", kinds, Bell())
         self.following: Following | None = None
 
     async def run(self, nursery: trio.Nursery) -> None:

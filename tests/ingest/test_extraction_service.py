@@ -104,7 +104,10 @@ async def test_draining_waits_for_what_the_polls_still_bring(autojump_clock: Moc
         await trio.sleep(100)
         await bench.add(a=1)
         polled.set()
+        bench.bell.ring()
+        began = trio.current_time()
     assert len(bench.rows(extraction="done")) == 1
+    assert trio.current_time() - began < 1
 
 
 async def test_a_page_that_is_no_html_is_skipped(autojump_clock: MockClock) -> None:
@@ -378,3 +381,20 @@ async def test_draining_waits_for_what_three_killed_processes_had_in_hand(autoju
     row.update(extraction_unfinished=3, extraction_owner="dead", next_extraction_at=EPOCH)
     await bench.drain(seconds=120)
     assert len(bench.rows(extraction="done")) == 1
+
+
+async def test_news_is_taken_up_at_once_and_what_others_bring_within_half_a_minute(
+    autojump_clock: MockClock,
+) -> None:
+    bench = ExtractionBench()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.extraction.run)
+        await trio.sleep(5)
+        await bench.add(a=1)
+        bench.bell.ring()
+        await trio.sleep(0.2)
+        assert len(bench.rows(extraction="done")) == 1
+        await bench.add(a=1, b=1)
+        await trio.sleep(31)
+        assert len(bench.rows(extraction="done")) == 2
+        nursery.cancel_scope.cancel()

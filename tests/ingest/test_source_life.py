@@ -479,3 +479,20 @@ async def test_entries_that_could_not_be_read_are_kept_counted_and_told(autojump
     )
     (line,) = events(logs, "worker.entry.set_aside")
     assert (line["guid"], line["title"], line["reason"]) == ("2", "odd", kept.reason)
+
+
+async def test_new_articles_are_news_and_known_ones_are_not(autojump_clock: MockClock) -> None:
+    bench = Bench(in_turn([fetched("a"), fetched("a"), fetched("a", "b")]), interval_seconds=300)
+    heard: list[float] = []
+
+    async def listen() -> None:
+        while True:
+            await bench.news.heard(100_000)
+            heard.append(round(trio.current_time() - bench.metrics.started))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        await live(bench, 1_000)
+        nursery.cancel_scope.cancel()
+    first = bench.times()[0]
+    assert heard == [round(first), round(first + 600)]

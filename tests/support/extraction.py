@@ -11,6 +11,7 @@ from typing import Any, cast
 import trio
 
 from digestd.feed.identity import content_hash_of, identity_of
+from digestd.ingest.bell import Bell
 from digestd.ingest.extraction.pages import Pages
 from digestd.ingest.extraction.service import Extraction, Limits
 from digestd.ingest.politeness import Hosts
@@ -70,6 +71,7 @@ class ExtractionBench:
         self.shutdown = Shutdown()
         self.hosts = Hosts(hosts.get("concurrency", 2), hosts.get("delay_seconds", 0))
         self.outcomes: list[str] = []
+        self.bell = Bell()
         self.access = StoreAccess(self.store, self.metrics)
         self.extraction = Extraction(
             pages=cast(Pages, self.pages),
@@ -79,6 +81,7 @@ class ExtractionBench:
             metrics=self.metrics,
             chance=random.Random(1),
             limits=Limits(pages, per_source, lease_seconds=300),
+            bell=self.bell,
             on_page=self.outcomes.append,
         )
 

@@ -10,6 +10,7 @@ import trio
 
 from digestd.config import WorkerSettings
 from digestd.feed.outage import OutageDetector
+from digestd.ingest.bell import Bell
 from digestd.ingest.politeness import Hosts
 from digestd.ingest.poll import Poller
 from digestd.ingest.shutdown import Shutdown
@@ -74,6 +75,7 @@ class Bench:
         self.hosts = Hosts(2, delay_seconds)
         self.network = OutageDetector()
         self.shutdown = Shutdown()
+        self.news = Bell()
         self.slots = Slots(self.settings.max_sources)
         kinds: Mapping[str, Kind] = {"feed": self.kind}
         access = StoreAccess(self.store, self.metrics)
@@ -86,6 +88,7 @@ class Bench:
             metrics=self.metrics,
             settings=self.settings,
             chance=chance,
+            news=self.news,
         )
         self.around = Surroundings(poller, access, self.hosts, self.slots, self.shutdown, chance)
 

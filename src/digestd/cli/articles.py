@@ -92,7 +92,7 @@ def retry(file: Path | None, level: str | None, query: ArticleQuery) -> None:
     config = prepared(file, level)
     count = trio.run(_retry, config, query)
     some = "1 article is" if count == 1 else f"{count} articles are"
-    print(f"{some} due again; a running daemon takes them up within seconds, as does --once")
+    print(f"{some} due again; a running daemon takes them up within half a minute, as does --once")
 
 
 def as_record(article: Article) -> dict[str, Any]:

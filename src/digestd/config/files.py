@@ -9,7 +9,25 @@ import yaml
 
 from digestd.errors import ConfigurationError
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _StandsTwice(yaml.MarkedYAMLError):
+    """`problem` is a key that stands twice in one mapping."""
+
+
+class _Loader(_Safe):  # type: ignore[misc]
+    """The safe loader, in C where libyaml is there, to which a key that stands twice is a mistake (YAML 1.2, 3.2.1.3);
+    PyYAML lets the last one win without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and isinstance(key.value, str):
+                if key.value in seen:
+                    raise _StandsTwice(None, None, key.value[:100], key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path) -> Any:
@@ -34,11 +52,14 @@ def read_yaml(path: Path) -> Any:
 
 def _parse(path: Path, text: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - the safe loader, in C where libyaml is there
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - made of the safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        problem = f"{path}: {place}not YAML: {error.problem}"
+        twice = f"{error.problem!r} stands twice; keep one of them"
+        problem = (
+            f"{path}: {place}{twice if isinstance(error, _StandsTwice) else f'not YAML: {error.problem}'}"
+        )
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         problem = f"{path}: not YAML: {error}"
     raise ConfigurationError([problem])

@@ -176,5 +176,6 @@ async def _poll_each(
                 for status in chosen:
                     polls.start_soon(poll, status, name=f"source {status.source.name}")
             polled.set()
+            pipeline.bell.ring()
         sources.cancel_scope.cancel()
     ending.tell_if_cut_off()

@@ -12,6 +12,7 @@ from digestd.config import Configuration, Settings, database_url
 from digestd.daemon.ending import Ending
 from digestd.errors import StoreUnavailable
 from digestd.feed.outage import OutageDetector
+from digestd.ingest.bell import Bell
 from digestd.ingest.extraction.pages import Pages
 from digestd.ingest.extraction.service import TURN_SECONDS, Extraction, Limits
 from digestd.ingest.http import open_http
@@ -44,6 +45,7 @@ class Pipeline:
     store: Store
     owner: str
     kinds: Kinds
+    bell: Bell
 
 
 class Kinds:
@@ -109,6 +111,7 @@ async def open_pipeline(
             open_reader(settings.extract.processes, settings.extract.timeout_seconds) as read,
         ):
             access = StoreAccess(store, metrics)
+            bell = Bell()
             chance = random.Random()  # noqa: S311 - jitter is no secret
             used = frozenset(status.source.spec.kind for status in enabled)
             loaded = Kinds(kinds.Tools(parse_feed=parse), used)
@@ -122,18 +125,24 @@ async def open_pipeline(
                 settings=settings.worker,
                 chance=chance,
                 extract=settings.extract.enabled,
+                news=bell,
             )
             slots = Slots(settings.worker.max_sources)
             around = Surroundings(poller, access, hosts, slots, ending.shutdown, chance)
             extraction = None
             if settings.extract.enabled:
                 pages = Pages(http, Robots(http), hosts, read, user_agent=settings.fetch.user_agent)
-                extraction = _extraction(settings, pages, around, metrics, on_page)
-            yield Pipeline(around, statuses, extraction, store, owner, loaded)
+                extraction = _extraction(settings, pages, around, metrics, bell, on_page)
+            yield Pipeline(around, statuses, extraction, store, owner, loaded, bell)
 
 
 def _extraction(
-    settings: Settings, pages: Pages, around: Surroundings, metrics: Metrics, on_page: Callable[[str], None]
+    settings: Settings,
+    pages: Pages,
+    around: Surroundings,
+    metrics: Metrics,
+    bell: Bell,
+    on_page: Callable[[str], None],
 ) -> Extraction:
     fetch, extract = settings.fetch, settings.extract
     # For robots.txt and the page, and for every page before it to be read.
@@ -152,6 +161,7 @@ def _extraction(
         metrics=metrics,
         chance=around.chance,
         limits=limits,
+        bell=bell,
         on_page=on_page,
     )
 

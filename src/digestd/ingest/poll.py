@@ -13,6 +13,7 @@ import trio
 from digestd.config import WorkerSettings
 from digestd.errors import StoreUnavailable
 from digestd.feed.outage import OutageDetector
+from digestd.ingest.bell import Bell
 from digestd.ingest.politeness import key_of
 from digestd.ingest.storing import StoreAccess
 from digestd.ingest.verdict import ANSWERED, UNREACHED, broken, is_put_off, judge, late, record_of
@@ -44,7 +45,7 @@ class PollResult:
 
 
 class Poller:
-    """Polls claimed sources. One for all tasks."""
+    """Polls claimed sources. One for all tasks. `news` is rung when there are new articles."""
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Poller:
         settings: WorkerSettings,
         chance: random.Random,
         extract: bool = True,
+        news: Bell | None = None,
     ) -> None:
         self._store = store
         self._http = http
@@ -66,6 +68,7 @@ class Poller:
         self._settings = settings
         self._chance = chance
         self._extract = extract
+        self._news = news or Bell()
 
     def adopt(self, settings: WorkerSettings) -> None:
         """Go by `settings` from the next step on."""
@@ -214,6 +217,8 @@ class Poller:
         self._metrics.poll_ended(step.outcome, seconds, failure.cause if failure else None)
         self._metrics.source_polled(result.name, record.last_error, datetime.now(UTC))
         self._metrics.articles_new += result.articles_new
+        if result.articles_new:
+            self._news.ring()
         self._metrics.articles_updated += result.articles_updated
         log = get_logger()
         changed = result.articles_new or result.articles_updated

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import trio
 
 from digestd.errors import FetchTimeout, HostPaused, SourceError, StoreUnavailable
+from digestd.ingest.bell import Bell
 from digestd.ingest.extraction.pages import Pages
 from digestd.ingest.extraction.reach import Reach
 from digestd.ingest.extraction.verdict import crashed, done, failed, put_off
@@ -31,8 +32,9 @@ from digestd.store import (
     Refused,
 )
 
-LOOK_SECONDS = 5.0
-"""How often the queue is looked at when nothing was due: others put articles into it too."""
+LOOK_SECONDS = 30.0
+"""How often the queue is looked at when nothing was due and nobody here brought news: other processes put articles into
+it too, and may die."""
 DRAINED_SECONDS = 40.0
 """`--once` waits for what is due within so many seconds (articles that three killed processes had in hand are, after
 half a minute), and leaves the rest."""
@@ -68,7 +70,8 @@ class Limits:
 class Extraction:
     """Brings pending articles to their text. One for the process; any number of processes share one queue.
 
-    `on_page` is told the outcome of each attempt: `done`, `failed`, `skipped`, `retry` or `put_off`.
+    `bell` is rung where there may be more to do: by who records new articles, or has nothing more to bring. `on_page`
+    is told the outcome of each attempt: `done`, `failed`, `skipped`, `retry` or `put_off`.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Extraction:
         metrics: Metrics,
         chance: random.Random,
         limits: Limits,
+        bell: Bell,
         on_page: Callable[[str], None] = lambda outcome: None,
     ) -> None:
         self._pages = pages
@@ -90,6 +94,7 @@ class Extraction:
         self._metrics = metrics
         self._chance = chance
         self._limits = limits
+        self._bell = bell
         self._on_page = on_page
         self._slots = Slots(limits.pages)
         self._reach = Reach()
@@ -97,7 +102,6 @@ class Extraction:
         self._claimed: Counter[int] = Counter()
         self._at_host: dict[str, dict[int, float]] = {}
         self._blocked: dict[int, float] = {}
-        self._freed = trio.Event()
 
     async def run(self) -> None:
         """Work until shutdown begins, and end with what is in hand.
@@ -108,8 +112,8 @@ class Extraction:
         await self._work(None, None)
 
     async def drain(self, finished: trio.Event, source_ids: Collection[int] | None = None) -> None:
-        """Work until `finished` is set and nothing more is due, or shutdown begins: of the sources `source_ids`, or of
-        all. Otherwise as :meth:`run`."""
+        """Work until `finished` is set, and the bell rung after that, and nothing more is due, or shutdown begins: of
+        the sources `source_ids`, or of all. Otherwise as :meth:`run`."""
         await self._work(finished, source_ids)
 
     async def _work(self, finished: trio.Event | None, source_ids: Collection[int] | None) -> None:
@@ -127,20 +131,14 @@ class Extraction:
         self, attempts: trio.Nursery, finished: trio.Event | None, source_ids: Collection[int] | None
     ) -> None:
         while True:
-            self._freed = trio.Event()
             pause = await self._claim(attempts, source_ids)
             if finished is not None and not self._claimed and self._is_drained(pause):
                 if finished.is_set():
                     return
-                # Whatever the polls bring is looked for again when they have ended, or sooner.
-                with trio.move_on_after(LOOK_SECONDS):
-                    await finished.wait()
-                continue
-            if self._claimed.total() > self._window // 2:
-                await self._freed.wait()
-            else:
-                with trio.move_on_after(LOOK_SECONDS if pause is None else min(pause, LOOK_SECONDS)):
-                    await self._freed.wait()
+                pause = None
+            await self._bell.heard(LOOK_SECONDS if pause is None else min(pause, LOOK_SECONDS))
+            while self._claimed.total() > self._window // 2:
+                await self._bell.heard(LOOK_SECONDS)
 
     def _is_drained(self, pause: float | None) -> bool:
         """Whether there is nothing to wait for, where nothing is in hand and more is due in `pause` seconds."""
@@ -202,7 +200,7 @@ class Extraction:
             del in_hand[claim.article_id]
             if not in_hand:
                 del self._at_host[host]
-            self._freed.set()
+            self._bell.ring()
 
     async def _attempt_recorded(self, claim: PageClaim, host: str) -> None:
         began = trio.current_time()
