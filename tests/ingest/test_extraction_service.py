@@ -398,3 +398,38 @@ async def test_news_is_taken_up_at_once_and_what_others_bring_within_half_a_minu
         await trio.sleep(31)
         assert len(bench.rows(extraction="done")) == 2
         nursery.cancel_scope.cancel()
+
+
+async def test_a_host_that_stays_away_costs_its_sources_ever_less(autojump_clock: MockClock) -> None:
+    async def answer(url: str) -> str:
+        raise ConnectFailed("connection refused")
+
+    bench = ExtractionBench(answer)
+    await bench.add(**{f"s{number}": 10 for number in range(30)})
+    for row in bench.rows():
+        row["url"] = f"https://dead.example/{row['id']}"
+    with trio.move_on_after(600):
+        await bench.extraction.run()
+    assert len(bench.pages.asked) <= 12
+    assert bench.metrics.pages_by_outcome["put_off"] <= 5 * 30
+    with trio.move_on_after(86_400):
+        await bench.extraction.run()
+    assert bench.metrics.pages_by_outcome["put_off"] <= 40 * 30
+
+
+async def test_a_source_with_links_to_many_hosts_goes_on_though_one_is_away(
+    autojump_clock: MockClock,
+) -> None:
+    async def answer(url: str) -> str:
+        if "dead" in url:
+            raise ConnectFailed("connection refused")
+        return await own_text(url)
+
+    bench = ExtractionBench(answer)
+    await bench.add(a=30)
+    for number, row in enumerate(bench.rows()):
+        if number % 3 == 0:
+            row["url"] = f"https://dead.example/{row['id']}"
+    with trio.move_on_after(7_200):
+        await bench.extraction.run()
+    assert len(bench.rows(extraction="done")) == 20

@@ -49,8 +49,9 @@ CROWDED_SECONDS = 0.25
 LONGEST_CROWDED_SECONDS = 20.0
 """A host with so many pages in hand that others would find no room gets no more for a moment: for as long as the oldest
 of them has taken so far."""
-LONGEST_BLOCK_SECONDS = 300.0
-"""How long a source whose host is away is not asked for articles: others of its may lie elsewhere."""
+BLOCK_SECONDS = 120.0
+"""How long a source whose host is away is not asked for articles at first, if none of its pages was read yet."""
+SHORT_BLOCK_SECONDS = 30.0
 STORE_RETRY_SECONDS = 2.0
 QUEUE_SECONDS = 60.0
 """How often the length of the queue is counted."""
@@ -102,6 +103,8 @@ class Extraction:
         self._claimed: Counter[int] = Counter()
         self._at_host: dict[str, dict[int, float]] = {}
         self._blocked: dict[int, float] = {}
+        self._silent: Counter[int] = Counter()
+        self._read: set[int] = set()
 
     async def run(self) -> None:
         """Work until shutdown begins, and end with what is in hand.
@@ -131,8 +134,10 @@ class Extraction:
         self, attempts: trio.Nursery, finished: trio.Event | None, source_ids: Collection[int] | None
     ) -> None:
         while True:
+            # Sources with enough in hand are not asked: what is due of them shows when nothing is in hand any more.
+            nothing_in_hand = not self._claimed
             pause = await self._claim(attempts, source_ids)
-            if finished is not None and not self._claimed and self._is_drained(pause):
+            if finished is not None and nothing_in_hand and not self._claimed and self._is_drained(pause):
                 if finished.is_set():
                     return
                 pause = None
@@ -156,7 +161,8 @@ class Extraction:
             found = await self._store.claim_pages(
                 room,
                 self._limits.lease_seconds,
-                per_source=self._limits.per_source,
+                # While hosts are away, most of what more were claimed of a source would be put off.
+                per_source=1 if self._silent else self._limits.per_source,
                 source_ids=source_ids,
                 except_source_ids=self._crowded(),
             )
@@ -238,13 +244,15 @@ class Extraction:
         if len(in_hand) > 2 * self._limits.per_source:
             age = trio.current_time() - min(in_hand.values())
             seconds = min(max(age, CROWDED_SECONDS), LONGEST_CROWDED_SECONDS)
-            return self._left_alone(claim, seconds, "many pages of its host are being fetched")
+            return self._left_alone(claim, seconds, "many pages of its host are being fetched", silent=False)
         try:
             async with AsyncExitStack() as slot:
                 response = await self._fetched(claim, slot)
                 if response is None:
                     return put_off(claim, 0.0 if self._shutdown.begun.is_set() else WITHOUT_TURN_SECONDS)
                 self._answered(host)
+                self._read.add(claim.source_id)
+                self._silent.pop(claim.source_id, None)
                 return done(claim, await self._pages.read(claim, response))
         except HostPaused as paused:
             seconds = paused.retry_after or WITHOUT_TURN_SECONDS
@@ -255,9 +263,16 @@ class Extraction:
             self._watch_network(claim, host, error)
             return failed(claim, error, chance=self._chance.random(), offline=self._reach.offline)
 
-    def _left_alone(self, claim: PageClaim, seconds: float, why: str) -> PageRecord:
-        """Put the article off, and ask for no more of its source's meanwhile."""
-        self._blocked[claim.source_id] = trio.current_time() + min(seconds, LONGEST_BLOCK_SECONDS)
+    def _left_alone(self, claim: PageClaim, seconds: float, why: str, *, silent: bool = True) -> PageRecord:
+        """Put the article off, and ask for no more of its source's meanwhile; where its host is `silent` not for long,
+        since others of its may lie elsewhere, but ever longer while none of them was read."""
+        source_id, block = claim.source_id, seconds
+        if silent and source_id in self._read:
+            block = min(seconds, SHORT_BLOCK_SECONDS)
+        elif silent:
+            block = min(seconds, BLOCK_SECONDS * 2.0 ** min(self._silent[source_id], 16))
+            self._silent[source_id] += 1
+        self._blocked[source_id] = trio.current_time() + block
         return put_off(claim, seconds * (1 + 0.25 * self._chance.random()), why)
 
     async def _fetched(self, claim: PageClaim, slot: AsyncExitStack) -> Response | None:
@@ -285,7 +300,7 @@ class Extraction:
         now = trio.current_time()
         if self._reach.unreachable(host, now):
             get_logger().error("worker.extraction.offline", effect="pages wait, and keep their attempts")
-        self._blocked[claim.source_id] = now + LONGEST_BLOCK_SECONDS
+        self._blocked[claim.source_id] = now + SHORT_BLOCK_SECONDS
 
     def _answered(self, host: str) -> None:
         if self._reach.answered(host):
