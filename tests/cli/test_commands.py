@@ -113,6 +113,7 @@ def test_sources_and_digest_show_what_was_polled(tmp_path: Path) -> None:
     assert "entry 0" not in digest
 
 
+@pytest.mark.slow
 def test_on_a_terminal_a_bar_shows_progress(tmp_path: Path) -> None:
     with open_farm() as farm:
         for number in range(5):

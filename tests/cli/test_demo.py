@@ -45,6 +45,7 @@ def check_output(done: subprocess.CompletedProcess[str]) -> None:
         assert read.fetchone() == (27,)
 
 
+@pytest.mark.slow
 def test_the_demo_shows_a_digest_within_ten_seconds(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -433,3 +433,15 @@ async def test_a_source_with_links_to_many_hosts_goes_on_though_one_is_away(
     with trio.move_on_after(7_200):
         await bench.extraction.run()
     assert len(bench.rows(extraction="done")) == 20
+
+
+async def test_draining_does_not_wait_for_a_host_that_is_away(autojump_clock: MockClock) -> None:
+    async def answer(url: str) -> str:
+        raise ConnectFailed("connection refused")
+
+    bench = ExtractionBench(answer)
+    await bench.add(a=10, b=10)
+    for row in bench.rows():
+        row["url"] = f"https://dead.example/{row['id']}"
+    await bench.drain(seconds=5)
+    assert len(bench.rows(extraction="pending")) == 20

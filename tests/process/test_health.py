@@ -68,6 +68,7 @@ def test_health_tells_of_polls_and_of_every_failure(tmp_path: Path, farm: Farm) 
         assert all(line.startswith('{"') for line in daemon.stderr.splitlines()), "every line is ours"
 
 
+@pytest.mark.slow
 def test_what_failed_before_a_restart_is_told_at_once(tmp_path: Path, farm: Farm) -> None:
     farm.grow("broken")
     port = free_port()

@@ -52,6 +52,7 @@ def _only_info(text: str) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_summary_tells_what_failed_and_why(tmp_path: Path, farm: Farm) -> None:
     farm.grow("good", 2)
     farm.grow("broken")

@@ -156,6 +156,7 @@ def shared_database(migrated_postgres: str, postgres_server: PostgresServer) -> 
 
 @settings(max_examples=30)
 @given(turns=TURNS)
+@pytest.mark.slow
 def test_postgresql_agrees(shared_database: str, turns: list[Turn]) -> None:
     async def compare() -> None:
         async with bench_at(shared_database) as bench:

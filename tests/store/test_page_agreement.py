@@ -148,6 +148,7 @@ async def play_all(turns: Sequence[Turn], benches: Sequence[Bench]) -> None:
 
 @settings(max_examples=40)
 @given(turns=TURNS)
+@pytest.mark.slow
 def test_sqlite_agrees_on_pages(
     migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory, turns: list[Turn]
 ) -> None:
@@ -168,6 +169,7 @@ def shared_database(migrated_postgres: str, postgres_server: PostgresServer) -> 
 
 @settings(max_examples=30)
 @given(turns=TURNS)
+@pytest.mark.slow
 def test_postgresql_agrees_on_pages(shared_database: str, turns: list[Turn]) -> None:
     async def compare() -> None:
         async with bench_at(shared_database) as bench:

@@ -103,6 +103,7 @@ class Extraction:
         self._claimed: Counter[int] = Counter()
         self._at_host: dict[str, dict[int, float]] = {}
         self._blocked: dict[int, float] = {}
+        self._crowded_until: dict[int, float] = {}
         self._silent: Counter[int] = Counter()
         self._read: set[int] = set()
 
@@ -164,7 +165,7 @@ class Extraction:
                 # While hosts are away, most of what more were claimed of a source would be put off.
                 per_source=1 if self._silent else self._limits.per_source,
                 source_ids=source_ids,
-                except_source_ids=self._crowded(),
+                except_source_ids=self._not_asked(),
             )
         except StoreUnavailable:
             return STORE_RETRY_SECONDS * (1 + 5 * self._chance.random())
@@ -179,18 +180,23 @@ class Extraction:
         if found.claims:
             return 0.0
         due = None if found.due_in_seconds is None else max(found.due_in_seconds, BUSY_SECONDS)
-        return _sooner(due, self._unblocked_in())
+        return _sooner(due, self._uncrowded_in())
 
-    def _crowded(self) -> list[int]:
-        """The sources that are not asked for articles now: enough of theirs are in hand, or their host is away."""
+    def _not_asked(self) -> list[int]:
+        """The sources that are not asked for articles now: enough of theirs are in hand, or their host is away or has
+        enough of others'."""
         now = trio.current_time()
-        self._blocked = {source_id: until for source_id, until in self._blocked.items() if until > now}
+        for left_alone in (self._blocked, self._crowded_until):
+            for source_id in [source_id for source_id, until in left_alone.items() if until <= now]:
+                del left_alone[source_id]
         full = [source_id for source_id, count in self._claimed.items() if count >= self._limits.per_source]
-        return [*full, *self._blocked]
+        return [*full, *self._blocked, *self._crowded_until]
 
-    def _unblocked_in(self) -> float | None:
-        # A block may have ended while the store was asked.
-        return max(min(self._blocked.values()) - trio.current_time(), 0.0) if self._blocked else None
+    def _uncrowded_in(self) -> float | None:
+        if not self._crowded_until:
+            return None
+        # A crowd may have gone while the store was asked.
+        return max(min(self._crowded_until.values()) - trio.current_time(), 0.0)
 
     async def _attempt(self, claim: PageClaim) -> None:
         host = key_of(claim.url)
@@ -244,7 +250,8 @@ class Extraction:
         if len(in_hand) > 2 * self._limits.per_source:
             age = trio.current_time() - min(in_hand.values())
             seconds = min(max(age, CROWDED_SECONDS), LONGEST_CROWDED_SECONDS)
-            return self._left_alone(claim, seconds, "many pages of its host are being fetched", silent=False)
+            self._crowded_until[claim.source_id] = trio.current_time() + seconds
+            return self._put_off(claim, seconds, "many pages of its host are being fetched")
         try:
             async with AsyncExitStack() as slot:
                 response = await self._fetched(claim, slot)
@@ -263,16 +270,17 @@ class Extraction:
             self._watch_network(claim, host, error)
             return failed(claim, error, chance=self._chance.random(), offline=self._reach.offline)
 
-    def _left_alone(self, claim: PageClaim, seconds: float, why: str, *, silent: bool = True) -> PageRecord:
-        """Put the article off, and ask for no more of its source's meanwhile; where its host is `silent` not for long,
-        since others of its may lie elsewhere, but ever longer while none of them was read."""
-        source_id, block = claim.source_id, seconds
-        if silent and source_id in self._read:
-            block = min(seconds, SHORT_BLOCK_SECONDS)
-        elif silent:
-            block = min(seconds, BLOCK_SECONDS * 2.0 ** min(self._silent[source_id], 16))
+    def _left_alone(self, claim: PageClaim, seconds: float, why: str) -> PageRecord:
+        """Put the article off since its host is to be left alone, and ask for no more of its source's meanwhile: not
+        for long, since others of its may lie elsewhere, but ever longer while none of them was read."""
+        source_id, block = claim.source_id, SHORT_BLOCK_SECONDS
+        if source_id not in self._read:
+            block = BLOCK_SECONDS * 2.0 ** min(self._silent[source_id], 16)
             self._silent[source_id] += 1
-        self._blocked[source_id] = trio.current_time() + block
+        self._blocked[source_id] = trio.current_time() + min(seconds, block)
+        return self._put_off(claim, seconds, why)
+
+    def _put_off(self, claim: PageClaim, seconds: float, why: str) -> PageRecord:
         return put_off(claim, seconds * (1 + 0.25 * self._chance.random()), why)
 
     async def _fetched(self, claim: PageClaim, slot: AsyncExitStack) -> Response | None:
