@@ -3,8 +3,9 @@
 ::
 
     services nursery   signals, metrics ticker, web server
-    └ store > HTTP > parser
-      └ sources nursery   one task per source, the tickers of progress and watchdog
+    └ store > HTTP > parser > reader of pages
+      └ sources nursery   one task per source, extraction, following files and database,
+                          the tickers of progress and watchdog
 """
 
 from digestd.daemon.once import Selection, Summary, Watcher, once
