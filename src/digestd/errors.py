@@ -84,9 +84,10 @@ class SourceError(DigestdError):
 
 
 class FetchError(SourceError):
-    """Nothing usable came over the network."""
+    """Nothing usable came over the network. `url` is where redirects had led by then, where that is known."""
 
     cause = "fetch"
+    url: str | None = None
 
 
 class BadURL(FetchError):

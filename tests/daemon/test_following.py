@@ -318,3 +318,38 @@ async def test_shutdown_ends_it_at_once(autojump_clock: MockClock) -> None:
         async with trio.open_nursery() as nursery:
             await daemon.run(nursery)
             daemon.bench.shutdown.begin()
+
+
+async def test_a_bug_in_a_reload_does_not_end_the_daemon(autojump_clock: MockClock) -> None:
+    daemon = Daemon(Bench(always(fetched("a")), interval_seconds=300), spec("one"))
+
+    def odd() -> Configuration:
+        raise ValueError("odd")
+
+    daemon.files = odd
+    async with trio.open_nursery() as nursery:
+        await daemon.run(nursery)
+        with capture_logs() as logs:
+            daemon.ending.reload_asked.set()
+            await trio.sleep(1)
+        assert len(events(logs, "worker.reload.crashed")) == 1
+        assert daemon.notifier.lines == ["RELOADING=1", "READY=1"]
+        await daemon.bench.store.add_source(spec("two"))
+        await trio.sleep(10)
+        assert len(daemon.bench.times("two")) == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_source_enabled_again_before_its_task_has_ended_is_polled(autojump_clock: MockClock) -> None:
+    daemon = Daemon(Bench(always(fetched("a")), interval_seconds=10), spec("one"))
+    async with trio.open_nursery() as nursery:
+        await daemon.run(nursery)
+        await trio.sleep(15)
+        status = await daemon.bench.status()
+        daemon.supervisor.follow(nursery, status, pollable=False)
+        daemon.supervisor.follow(nursery, status, pollable=True)
+        before = len(daemon.bench.times())
+        await trio.sleep(60)
+        assert daemon.supervisor.running == 1
+        assert len(daemon.bench.times()) >= before + 5
+        nursery.cancel_scope.cancel()

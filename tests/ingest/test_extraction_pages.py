@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from digestd.errors import Forbidden, HTTPStatus, NoArticle, SourceError, TooLarge, UnwantedType
+from digestd.errors import FetchError, Forbidden, HTTPStatus, NoArticle, SourceError, TooLarge, UnwantedType
 from digestd.ingest.extraction import pages as module
 from digestd.ingest.extraction.pages import Pages
 from digestd.ingest.http import open_http
@@ -138,3 +138,10 @@ async def test_a_redirect_to_another_place_is_seen_as_such(place: str) -> None:
     error, _ = await failure(handlers, "/2026/11/a-flaw")
     assert isinstance(error, NoArticle)
     assert str(error).startswith("redirected to ")
+
+
+async def test_a_failure_tells_where_redirects_had_led() -> None:
+    gone = "http://127.0.0.1:1/gone"
+    error, _ = await failure({"/a": redirect(gone)})
+    assert isinstance(error, FetchError)
+    assert error.url == gone

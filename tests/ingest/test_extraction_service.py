@@ -445,3 +445,56 @@ async def test_draining_does_not_wait_for_a_host_that_is_away(autojump_clock: Mo
         row["url"] = f"https://dead.example/{row['id']}"
     await bench.drain(seconds=5)
     assert len(bench.rows(extraction="pending")) == 20
+
+
+async def test_a_bug_on_the_way_into_the_store_does_not_end_it(autojump_clock: MockClock) -> None:
+    bench = ExtractionBench()
+    await bench.add(a=4)
+    record_pages, calls = bench.store.record_pages, 0
+
+    async def odd(records: Sequence[PageRecord]) -> Sequence[Any]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ValueError("odd")
+        return await record_pages(records)
+
+    bench.access._record_page = Batcher(odd)
+    with capture_logs() as logs, trio.move_on_after(1_000):
+        await bench.extraction.run()
+    assert events(logs, "worker.extraction.crashed")
+    assert len(bench.rows(extraction="done")) == 4, "its claim ended, and it was read once more"
+
+
+async def test_an_article_claimed_again_while_it_is_in_hand_is_no_bug(autojump_clock: MockClock) -> None:
+    async def slow_text(url: str) -> str:
+        await trio.sleep(450)
+        return f"The text of {url}"
+
+    bench = ExtractionBench(slow_text)
+    await bench.add(a=1)
+    with capture_logs() as logs, trio.move_on_after(2_000):
+        await bench.extraction.run()
+    assert not events(logs, "worker.extraction.crashed")
+    assert len(bench.pages.asked) > 1
+    assert events(logs, "worker.extraction.lost")
+
+
+async def test_a_redirect_to_a_host_that_is_away_is_not_held_against_who_redirects(
+    autojump_clock: MockClock,
+) -> None:
+    async def answer(url: str) -> str:
+        if url.endswith("/0"):
+            error = ConnectFailed("connection refused")
+            error.url = "https://dead.example/"
+            raise error
+        return await own_text(url)
+
+    bench = ExtractionBench(answer, pages=1, per_source=1)
+    await bench.add(a=10)
+    for row in bench.rows():
+        if row["url"].endswith("/0"):
+            row["published_at"] = EPOCH
+    await bench.drain(seconds=20)
+    assert bench.pages.asked[0][0].endswith("/0")
+    assert len(bench.rows(extraction="done")) == 9

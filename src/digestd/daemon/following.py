@@ -103,8 +103,13 @@ class Following:
             # The content is compared again, and found to be another than the one applied.
             self._content = ""
             log.error("worker.reload.postponed", error=str(error), effect="tried again in half a minute")
+        # The border round a reload, which the daemon must survive.
+        except Exception:
+            log.exception("worker.reload.crashed", effect="what was not applied yet stays as it was")
         finally:
-            self._notifier.ready(f"polling {self._supervisor.enabled} sources")
+            # Not after STOPPING=1, which a reload in hand must not take back.
+            if not self._ending.shutdown.begun.is_set():
+                self._notifier.ready(f"polling {self._supervisor.enabled} sources")
 
     def _apply_settings(self, config: Configuration) -> None:
         old, new = self._config.settings, config.settings

@@ -83,24 +83,10 @@ async def open_pipeline(
     Error handling: :class:`digestd.errors.StoreError` when the database is not to be had.
     """
     settings = config.settings
-    database = settings.database
     owner = current_owner()
-    store_context = open_store(
-        database_url(database, environ),
-        owner=owner,
-        pool_size=database.pool_size,
-        connect_timeout_seconds=database.connect_timeout_seconds,
-    )
     async with AsyncExitStack() as opened:
-        try:
-            # A signal ends the wait for a database: nothing depends on it yet.
-            with ending.shutdown.idle():
-                store = await opened.enter_async_context(store_context)
-        except StoreUnavailable:
-            # Who was told to stop while it waited for a database has nothing to complain about.
-            if not ending.shutdown.begun.is_set():
-                raise
-        if ending.shutdown.begun.is_set():
+        store = await _opened_store(config, environ, ending, owner, opened)
+        if store is None:
             yield None
             return
         enabled = [status for status in await _synced(config, store) if status.source.spec.enabled]
@@ -134,6 +120,29 @@ async def open_pipeline(
                 pages = Pages(http, Robots(http), hosts, read, user_agent=settings.fetch.user_agent)
                 extraction = _extraction(settings, pages, around, metrics, bell, on_page)
             yield Pipeline(around, statuses, extraction, store, owner, loaded, bell)
+
+
+async def _opened_store(
+    config: Configuration, environ: Mapping[str, str], ending: Ending, owner: str, opened: AsyncExitStack
+) -> Store | None:
+    """The store, entered into `opened`; None when a signal came first."""
+    database = config.settings.database
+    store_context = open_store(
+        database_url(database, environ),
+        owner=owner,
+        pool_size=database.pool_size,
+        connect_timeout_seconds=database.connect_timeout_seconds,
+    )
+    store: Store | None = None
+    try:
+        # A signal ends the wait for a database: nothing depends on it yet.
+        with ending.shutdown.idle():
+            store = await opened.enter_async_context(store_context)
+    except StoreUnavailable:
+        # Who was told to stop while it waited for a database has nothing to complain about.
+        if not ending.shutdown.begun.is_set():
+            raise
+    return None if ending.shutdown.begun.is_set() else store
 
 
 def _extraction(

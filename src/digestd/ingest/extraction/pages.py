@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from digestd.errors import Forbidden, NoArticle, TooLarge
+from digestd.errors import FetchError, Forbidden, NoArticle, TooLarge
 from digestd.ingest.http import Permit
 from digestd.ingest.politeness import Hosts
 from digestd.ingest.robots import Robots
@@ -65,9 +65,20 @@ class Pages:
         :class:`~digestd.errors.NoArticle` where it redirects to a home, login or consent page.
         Cancellation: may be cancelled at any moment.
         """
-        await self._permit(url)
-        headers = {"Accept": _ACCEPT}
-        response = await self._http.get(url, headers=headers, only=HTML, permit=self._permit)
+        led_to = url
+
+        async def permit(onward: str) -> None:
+            nonlocal led_to
+            led_to = onward
+            await self._permit(onward)
+
+        try:
+            await self._permit(url)
+            headers = {"Accept": _ACCEPT}
+            response = await self._http.get(url, headers=headers, only=HTML, permit=permit)
+        except FetchError as error:
+            error.url = led_to
+            raise
         if directive := forbids_keeping(response.headers.get("x-robots-tag"), self._agent):
             raise Forbidden(f"the publisher does not want its text kept (X-Robots-Tag: {directive})")
         if len(response.body) > MOST_BYTES:

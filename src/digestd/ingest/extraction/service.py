@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import trio
 
-from digestd.errors import FetchTimeout, HostPaused, SourceError, StoreUnavailable
+from digestd.errors import FetchError, FetchTimeout, HostPaused, SourceError, StoreUnavailable
 from digestd.ingest.bell import Bell
 from digestd.ingest.extraction.pages import Pages
 from digestd.ingest.extraction.reach import Reach
@@ -50,7 +50,7 @@ LONGEST_CROWDED_SECONDS = 20.0
 """A host with so many pages in hand that others would find no room gets no more for a moment: for as long as the oldest
 of them has taken so far."""
 BLOCK_SECONDS = 120.0
-"""How long a source whose host is away is not asked for articles at first, if none of its pages was read yet."""
+"""How long a source whose host is away is not asked for articles at first, if none of its pages was reached yet."""
 SHORT_BLOCK_SECONDS = 30.0
 STORE_RETRY_SECONDS = 2.0
 QUEUE_SECONDS = 60.0
@@ -101,11 +101,11 @@ class Extraction:
         self._reach = Reach()
         self._window = 2 * limits.pages
         self._claimed: Counter[int] = Counter()
-        self._at_host: dict[str, dict[int, float]] = {}
+        self._at_host: dict[str, dict[tuple[int, int], float]] = {}
         self._blocked: dict[int, float] = {}
         self._crowded_until: dict[int, float] = {}
         self._silent: Counter[int] = Counter()
-        self._read: set[int] = set()
+        self._reached: set[int] = set()
 
     async def run(self) -> None:
         """Work until shutdown begins, and end with what is in hand.
@@ -201,15 +201,19 @@ class Extraction:
     async def _attempt(self, claim: PageClaim) -> None:
         host = key_of(claim.url)
         in_hand = self._at_host.setdefault(host, {})
-        in_hand[claim.article_id] = trio.current_time()
+        # With the attempt: a process that was stopped past its lease can claim what it still has in hand.
+        in_hand[claim.article_id, claim.attempt] = trio.current_time()
         try:
             with bound(source=claim.source_name, article=claim.article_id):
                 await self._attempt_recorded(claim, host)
+        # The border round one article: a bug on the way into the store must not end the daemon. The claim runs out.
+        except* Exception as bug:  # noqa: BLE001 - see above
+            get_logger().error("worker.extraction.crashed", url=mask_url(claim.url), exc_info=bug)
         finally:
             self._claimed[claim.source_id] -= 1
             if not self._claimed[claim.source_id]:
                 del self._claimed[claim.source_id]
-            del in_hand[claim.article_id]
+            del in_hand[claim.article_id, claim.attempt]
             if not in_hand:
                 del self._at_host[host]
             self._bell.ring()
@@ -257,9 +261,7 @@ class Extraction:
                 response = await self._fetched(claim, slot)
                 if response is None:
                     return put_off(claim, 0.0 if self._shutdown.begun.is_set() else WITHOUT_TURN_SECONDS)
-                self._answered(host)
-                self._read.add(claim.source_id)
-                self._silent.pop(claim.source_id, None)
+                self._answered(claim, host)
                 return done(claim, await self._pages.read(claim, response))
         except HostPaused as paused:
             seconds = paused.retry_after or WITHOUT_TURN_SECONDS
@@ -272,9 +274,9 @@ class Extraction:
 
     def _left_alone(self, claim: PageClaim, seconds: float, why: str) -> PageRecord:
         """Put the article off since its host is to be left alone, and ask for no more of its source's meanwhile: not
-        for long, since others of its may lie elsewhere, but ever longer while none of them was read."""
+        for long, since others of its may lie elsewhere, but ever longer while none of them was reached."""
         source_id, block = claim.source_id, SHORT_BLOCK_SECONDS
-        if source_id not in self._read:
+        if source_id not in self._reached:
             block = BLOCK_SECONDS * 2.0 ** min(self._silent[source_id], 16)
             self._silent[source_id] += 1
         self._blocked[source_id] = trio.current_time() + min(seconds, block)
@@ -303,14 +305,21 @@ class Extraction:
     def _watch_network(self, claim: PageClaim, host: str, error: SourceError) -> None:
         if error.cause not in UNREACHED:
             if not isinstance(error, FetchTimeout):
-                self._answered(host)
+                self._answered(claim, host)
             return
+        silent = key_of(error.url) if isinstance(error, FetchError) and error.url else host
+        if silent != host:
+            # It redirected us there: that is an answer.
+            self._answered(claim, host)
         now = trio.current_time()
-        if self._reach.unreachable(host, now):
+        if self._reach.unreachable(silent, now):
             get_logger().error("worker.extraction.offline", effect="pages wait, and keep their attempts")
-        self._blocked[claim.source_id] = now + SHORT_BLOCK_SECONDS
+        if silent == host:
+            self._blocked[claim.source_id] = now + SHORT_BLOCK_SECONDS
 
-    def _answered(self, host: str) -> None:
+    def _answered(self, claim: PageClaim, host: str) -> None:
+        self._reached.add(claim.source_id)
+        self._silent.pop(claim.source_id, None)
         if self._reach.answered(host):
             get_logger().warning("worker.extraction.online")
 
