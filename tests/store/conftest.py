@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import pytest
 import trio
-from sqlalchemy import Engine, NullPool, create_engine, select, update
+from sqlalchemy import Engine, NullPool, create_engine, select, text, update
 
 from digestd.store import Store
 from digestd.store.engine import database_url
@@ -162,3 +162,19 @@ async def bench(bench_url: str | None) -> AsyncIterator[Bench]:
         return
     async with bench_at(bench_url) as sql_bench:
         yield sql_bench
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """PostgreSQL keeps no JSON and no moments that cannot be read: only SQLite's rows can be damaged so."""
+    path = tmp_path / "digestd.db"
+    path.write_bytes(migrated_sqlite.read_bytes())
+    return f"sqlite:///{path}"
+
+
+def damage(bench: SqlBench, source_id: int, column: str, value: str) -> None:
+    """Write `value` into a column of a source behind the store's back."""
+    with bench.engine.begin() as connection:
+        connection.execute(
+            text(f"UPDATE sources SET {column} = :value WHERE id = :id"), {"value": value, "id": source_id}
+        )

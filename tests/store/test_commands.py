@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import psycopg
 import pytest
 import trio
-from sqlalchemy import text
 
 from digestd.errors import StoreUnavailable
 from digestd.store import Store
 from store.builders import one, source_ids, spec
-from store.conftest import SqlBench, bench_at, open_at
+from store.conftest import bench_at, damage, open_at
 
 
 async def test_of_two_that_add_one_name_at_one_time_one_does(database: str) -> None:
@@ -65,21 +62,6 @@ async def test_a_list_takes_sources_in_the_order_of_their_ids(postgres_url: str)
                 await until_waiting(connection, "tuple", "transactionid")
                 connection.execute(locking, [ids[2]])
                 connection.rollback()
-
-
-@pytest.fixture
-def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
-    """PostgreSQL keeps no JSON and no moments that cannot be read: only SQLite's rows can be damaged so."""
-    path = tmp_path / "digestd.db"
-    path.write_bytes(migrated_sqlite.read_bytes())
-    return f"sqlite:///{path}"
-
-
-def damage(bench: SqlBench, source_id: int, column: str, value: str) -> None:
-    with bench.engine.begin() as connection:
-        connection.execute(
-            text(f"UPDATE sources SET {column} = :value WHERE id = :id"), {"value": value, "id": source_id}
-        )
 
 
 DAMAGES = [("options", "{no json"), ("lease_expires_at", "yesterday"), ("changed_at", "yesterday")]

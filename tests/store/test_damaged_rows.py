@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import text
 
 from digestd.store import Claim, ClaimRequest, Refused
 from store.builders import one, source_ids, spec, taken
-from store.conftest import SqlBench, bench_at
+from store.conftest import SqlBench, bench_at, damage
 
 ERROR = "its row in the table sources (id {}) cannot be read: somebody changed it by hand; mend it there"
-
-
-@pytest.fixture
-def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
-    """PostgreSQL keeps no JSON and no moments that cannot be read: only SQLite's rows can be damaged so."""
-    path = tmp_path / "digestd.db"
-    path.write_bytes(migrated_sqlite.read_bytes())
-    return f"sqlite:///{path}"
-
-
-def damage(bench: SqlBench, source_id: int, column: str, value: str) -> None:
-    with bench.engine.begin() as connection:
-        connection.execute(
-            text(f"UPDATE sources SET {column} = :value WHERE id = :id"), {"value": value, "id": source_id}
-        )
 
 
 @pytest.mark.parametrize(("column", "value"), [("options", "{no json"), ("last_success_at", "yesterday")])
