@@ -15,6 +15,46 @@ POLL_SECONDS_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the classes of poll durations; one more class is open. The last is the default deadline."""
 
 
+@dataclass(slots=True, eq=False)
+class StoreCall:
+    """One call of the store: when it was made, and when it got a connection, by any clock in seconds."""
+
+    made: float
+    began: float | None = None
+
+
+@dataclass(slots=True)
+class StoreCalls:
+    """How the calls of the store fare. `open` are those that have not ended; `wait_seconds` is what the others spent in
+    line for a connection, `seconds` what they took then. `slow` ones are those that took several seconds of both."""
+
+    open: set[StoreCall] = field(default_factory=set)
+    ended: int = 0
+    slow: int = 0
+    wait_seconds: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def running(self) -> int:
+        """Calls that have a connection."""
+        return len(self.open) - self.waiting
+
+    @property
+    def waiting(self) -> int:
+        """Calls in line for a connection."""
+        return sum(call.began is None for call in self.open)
+
+    def end(self, call: StoreCall, now: float) -> tuple[float, float]:
+        """Count `call` as ended at `now`; the seconds it waited and took."""
+        self.open.remove(call)
+        began = now if call.began is None else call.began
+        waited, took = began - call.made, now - began
+        self.ended += 1
+        self.wait_seconds += waited
+        self.seconds += took
+        return waited, took
+
+
 @dataclass(slots=True)
 class Metrics:
     """Totals since `started` (any clock in seconds). Only the event loop's thread writes them.
@@ -43,6 +83,7 @@ class Metrics:
     page_seconds: float = 0.0
     pages_pending: int | None = None
     pages_oldest_seconds: float | None = None
+    store: StoreCalls = field(default_factory=StoreCalls)
     _reported_polls: int = 0
     _reported_seconds: float = 0.0
 
@@ -102,6 +143,10 @@ class Metrics:
             "worker.fetch.errors": self.errors,
             "worker.uptime": round(now - self.started, 3),
             **self.summary(now),
+            "store_calls": self.store.ended,
+            "store_calls_waiting": self.store.waiting,
+            "store_seconds": round(self.store.seconds, 3),
+            "store_wait_seconds": round(self.store.wait_seconds, 3),
         }
 
     def summary(self, now: float) -> dict[str, Any]:
@@ -119,6 +164,7 @@ class Metrics:
             "errors_by_cause": dict(self.errors_by_cause),
             "task_restarts": self.restarts,
             "store_outages": self.store_outages,
+            "store_slow_calls": self.store.slow,
             "duration_seconds": round(now - self.started, 3),
         }
 

@@ -23,6 +23,7 @@ from digestd.store import Store
 from digestd.store.engine import database_url
 from digestd.store.listener import Listener
 from digestd.store.outage import masked
+from digestd.store.session import Session
 from store.builders import source_ids, spec, step, taken
 from store.conftest import open_at
 from support.memory_store import MemoryStore
@@ -276,7 +277,7 @@ async def test_a_connection_that_only_listens_asks_whether_the_other_side_is_the
     gate = Gate(postgres_server)
     gate.opened.set()
     async with behind(gate, postgres_url) as listener, listener.changes_told():
-        (ours,) = [one for one in gc.get_objects() if type(one) is psycopg.Connection and not one.closed]
+        (ours,) = [one for one in gc.get_objects() if type(one) is Session and not one.closed]
         with socket.socket(fileno=os.dup(ours.fileno())) as wire:
             options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
             assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1

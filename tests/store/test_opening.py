@@ -176,8 +176,11 @@ class TestPostgres:
 
 def test_errors_do_not_show_the_values_of_rows(database: str) -> None:
     url = database_url(database)
-    settings = {"connect_timeout_seconds": 5.0}
-    for engine in (create(url, pool_size=1, **settings), for_looking(url, **settings)):
+    engines = (
+        create(url, pool_size=1, connect_timeout_seconds=5),
+        for_looking(url, connect_timeout_seconds=5),
+    )
+    for engine in engines:
         with engine.connect() as connection, pytest.raises(DBAPIError) as wrong:
             connection.execute(text("SELECT :value FROM nowhere"), {"value": "hunter2"})
         engine.dispose()

@@ -220,7 +220,7 @@ async def test_giving_back_does_not_wait_for_a_locked_database(postgres_url: str
             assert patience.cancelled_caught
         with trio.fail_after(5):
             # The thread that was given up ends before its connection is forgotten.
-            while store._limiter.borrowed_tokens:  # type: ignore[attr-defined]
+            while store._places.taken:  # type: ignore[attr-defined]
                 await trio.sleep(0.01)
 
 

@@ -37,7 +37,7 @@ class PostgresServer:
 
     def __init__(self) -> None:
         """`RuntimeError`, saying what is missing, where the package or a user to run it as is not there."""
-        self._identity = _unprivileged()
+        self._identity = unprivileged()
         # Short: the path of a unix socket has 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,6 +75,23 @@ class PostgresServer:
             self._process.send_signal(_SIGNALS[mode])
             self._process.wait(30)
             self._process = None
+
+    def hang(self) -> None:
+        """Stop every process of the server, so that it takes connections and answers nothing, until :meth:`go_on`."""
+        self._signal_all(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End what :meth:`hang` began."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        parent = self._process.pid
+        self._process.send_signal(number)
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), number)
 
     def destroy(self) -> None:
         """Stop the server and remove its files."""
@@ -148,8 +165,8 @@ class PostgresServer:
         return False
 
 
-def _unprivileged() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root: as root, give the arguments of subprocess that make it somebody
+def unprivileged() -> dict[str, Any]:
+    """PostgreSQL and PgBouncer refuse to run as root: as root, give the arguments of subprocess that make them somebody
     else."""
     if os.geteuid() != 0:
         return {}

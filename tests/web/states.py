@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from digestd.metrics import Metrics
+from digestd.metrics import Metrics, StoreCall, StoreCalls
 from digestd.web.state import DaemonState
 
 MOMENT = datetime(2026, 11, 23, 18, 30, 15, 250_000, tzinfo=UTC)
@@ -28,6 +28,8 @@ def metrics_of_an_hour() -> Metrics:
     for outcome, seconds in (("done", 1.5), ("done", 0.5), ("failed", 0.25), ("retry", 0.25)):
         metrics.page_ended(outcome, seconds)
     metrics.pages_pending, metrics.pages_oldest_seconds = 7, 90.4
+    calls = {StoreCall(99.0), StoreCall(99.5), StoreCall(98.0, began=98.5)}
+    metrics.store = StoreCalls(calls, ended=200, slow=6, wait_seconds=0.5, seconds=3.5)
     return metrics
 
 

@@ -40,6 +40,7 @@ def test_a_daemon_that_is_well_says_everything() -> None:
             "errors_by_cause": {"timeout": 1, "dns": 1},
             "task_restarts": 4,
             "store_outages": 5,
+            "store_slow_calls": 6,
             "duration_seconds": 3600.5,
         },
         "failing": [{"name": "Fenwick CERT", "error": "dns: no address for cert.fenwick.example"}],

@@ -6,7 +6,9 @@ import math
 import os
 import sqlite3
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -14,14 +16,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from digestd.errors import StoreUnavailable
+from digestd.store import session
 from digestd.store.outage import cause
 
-# Each below the grace of 8 seconds at shutdown, and so below the 15 by which a lease outlasts its step.
-_POSTGRES_TIMEOUTS = {
-    "statement_timeout": "6s",
-    "lock_timeout": "4s",
-    "idle_in_transaction_session_timeout": "6s",
-}
 _TCP_USER_TIMEOUT_MILLISECONDS = 6_000
 _POOL_TIMEOUT_SECONDS = 6.0
 _SQLITE_BUSY_TIMEOUT_SECONDS = 5.0
@@ -55,16 +52,23 @@ def database_url(text: str) -> URL:
     return url.set(drivername="sqlite")
 
 
-def create(url: URL, *, pool_size: int, connect_timeout_seconds: float) -> Engine:
+def create(
+    url: URL,
+    *,
+    pool_size: int,
+    connect_timeout_seconds: float,
+    driver_options: Mapping[str, Any] = MappingProxyType({}),
+) -> Engine:
     """Make the engine for `url`, as :func:`database_url` gives it; nothing is connected yet.
 
-    SQLite gets one connection, whatever `pool_size` is. Errors of the engine never show the values of rows.
+    SQLite gets one connection, whatever `pool_size` is. PostgreSQL's driver gets `driver_options`, too. Errors of the
+    engine never show the values of rows.
     `StoreUnavailable` when the directory or file of a
     SQLite database cannot be made, or when PostgreSQL's driver is missing.
     """
     if url.get_backend_name() == "sqlite":
         return _create_sqlite(url)
-    return _create_postgres(url, pool_size, connect_timeout_seconds)
+    return _create_postgres(url, pool_size, connect_timeout_seconds, driver_options)
 
 
 def for_looking(url: URL, *, connect_timeout_seconds: float) -> Engine:
@@ -74,7 +78,7 @@ def for_looking(url: URL, *, connect_timeout_seconds: float) -> Engine:
         path = quote(str(file_of(url).absolute()))
         looking = URL.create("sqlite", database=f"file:{path}", query={"mode": "ro", "uri": "true"})
         return create_engine(looking, pool_size=1, hide_parameters=True)
-    return _create_postgres(url, 1, connect_timeout_seconds)
+    return _create_postgres(url, 1, connect_timeout_seconds, {})
 
 
 def file_of(url: URL) -> Path:
@@ -94,25 +98,25 @@ def exclusive(engine: Engine) -> Engine:
     return engine.execution_options(**{_BEGIN: "BEGIN EXCLUSIVE"})
 
 
-def _create_postgres(url: URL, pool_size: int, connect_timeout_seconds: float) -> Engine:
-    timeouts = " ".join(f"-c {name}={value}" for name, value in _POSTGRES_TIMEOUTS.items())
-    given = url.query.get("options", "")
+def _create_postgres(
+    url: URL, pool_size: int, connect_timeout_seconds: float, driver_options: Mapping[str, Any]
+) -> Engine:
+    given = str(url.query.get("options", ""))
     arguments: dict[str, Any] = {
         "connect_timeout": max(1, math.ceil(connect_timeout_seconds)),
         "tcp_user_timeout": _TCP_USER_TIMEOUT_MILLISECONDS,
         "application_name": url.query.get("application_name", "digestd"),
         # Against a database in SQL_ASCII the driver would give bytes for text, before we can refuse it in words.
         "client_encoding": "utf8",
-        # Moments near the years 1 and 9999 cannot be read in another zone. What the operator's URL says comes
-        # last.
-        "options": f"-c timezone=UTC {timeouts} {given}".strip(),
+        "options": session.options(given),
         # Lists vary in length: prepared statements would pile up, and poolers in between do not all know
         # them.
         "prepare_threshold": None,
+        **driver_options,
     }
     bare = url.difference_update_query(["options", "application_name"])
     try:
-        return create_engine(
+        engine = create_engine(
             bare,
             connect_args=arguments,
             pool_size=pool_size,
@@ -122,6 +126,8 @@ def _create_postgres(url: URL, pool_size: int, connect_timeout_seconds: float) -
         )
     except (ImportError, NoSuchModuleError) as error:
         raise StoreUnavailable(f"the driver for postgresql cannot be loaded: {cause(error)}") from error
+    session.set_up(engine)
+    return engine
 
 
 def _create_sqlite(url: URL) -> Engine:

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import trio
-from sqlalchemy import URL, Engine, event
+from sqlalchemy import URL, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from digestd.errors import StoreUnavailable
@@ -45,10 +45,13 @@ class Listener:
             session.leave()
 
     def _open(self, session: _Session) -> None:
+        asked = {name: value for name, value in _KEEPALIVES.items() if name not in self._url.query}
         engine = create(
-            self._url, pool_size=1, connect_timeout_seconds=self._connect_timeout_seconds
+            self._url,
+            pool_size=1,
+            connect_timeout_seconds=self._connect_timeout_seconds,
+            driver_options=asked,
         ).execution_options(isolation_level="AUTOCOMMIT")
-        event.listen(engine, "do_connect", _keep_alive)
         try:
             session.enter(_listening(engine))
         except SQLAlchemyError as error:
@@ -95,14 +98,11 @@ def _listening(engine: Engine) -> psycopg.Connection[Any]:
     try:
         driver_connection = connection.connection.driver_connection
         assert isinstance(driver_connection, psycopg.Connection)
+        connection.exec_driver_sql(f"LISTEN {CHANNEL}")
         # From here on the pool knows nothing of it: it is ours to close.
         connection.detach()
-        connection.exec_driver_sql(f"LISTEN {CHANNEL}")
     except BaseException:
+        connection.invalidate()
         connection.close()
         raise
     return driver_connection
-
-
-def _keep_alive(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
-    parameters.update({name: value for name, value in _KEEPALIVES.items() if name not in parameters})

@@ -10,8 +10,9 @@ from digestd.errors import SchemaError
 from digestd.store.engine import exclusive
 from digestd.store.outage import masked
 from digestd.store.schema import metadata
+from digestd.store.session import patient
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision of the history, oldest first; a test holds it to the modules under `migrations/versions`."""
 
 _HISTORY = Path(__file__).with_name("migrations")
@@ -53,8 +54,7 @@ def _lock(connection: Connection) -> None:
     """SQLite holds the lock since BEGIN EXCLUSIVE. Whoever waits for another's long migration waits for
     minutes."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL lock_timeout = '5min'"))
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        patient(connection)
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
 
 

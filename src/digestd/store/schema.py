@@ -167,6 +167,7 @@ articles = Table(
     UniqueConstraint("source_id", "entry_key"),
     Index(None, "source_id", "identity"),
     Index(None, "source_id", "published_at"),
+    Index(None, "published_at"),
     Index(None, "fetched_at"),
     sqlite_autoincrement=True,
 )
@@ -194,6 +195,16 @@ Index(
     articles.c.fetched_at,
     sqlite_where=WAITING,
     postgresql_where=WAITING,
+)
+# What is listed by its extraction, or tried again. Partial: almost all articles are `done`, and nobody asks for those.
+NOT_DONE = articles.c.extraction != literal_column("'done'")
+Index(
+    "ix_articles_not_done",
+    articles.c.extraction,
+    articles.c.fetched_at,
+    articles.c.id,
+    sqlite_where=NOT_DONE,
+    postgresql_where=NOT_DONE,
 )
 # The leases in the queue, and the pages that gave the same text.
 _OWNED = articles.c.extraction_owner.is_not(None)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from digestd.errors import StoreUnavailable
+from digestd.metrics import StoreCalls
 from digestd.model import Article, Origin, SourceSpec, SourceStatus
 from digestd.store import (
     ArticleQuery,
@@ -54,6 +55,7 @@ from digestd.store.migrate import REVISIONS, migrate, revision
 from digestd.store.outage import cause, masked, outage
 from digestd.store.owner import is_dead
 from digestd.store.pageturns import PageRequest
+from digestd.store.places import Places
 
 _CLOSING_SECONDS = 2.0
 _FORGET_HOSTS_SECONDS = 300.0
@@ -63,14 +65,20 @@ _Result = TypeVar("_Result")
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, owner: str, pool_size: int, connect_timeout_seconds: float, create_file: bool = True
+    url: str,
+    *,
+    owner: str,
+    pool_size: int,
+    connect_timeout_seconds: float,
+    create_file: bool = True,
+    calls: StoreCalls | None = None,
 ) -> AsyncGenerator[Store]:
     """Open the database at `url` (`database.url`), bring its schema up to date, and give the store over it.
 
     Without `create_file`, an SQLite file that is not there is an error: commands that only look make none.
     `owner` names this process (:func:`digestd.store.owner.current_owner`): leases of owners that have died on
     this machine are freed. `pool_size` is how many transactions PostgreSQL is given at one time; SQLite takes
-    one.
+    one. How its calls fare is counted in `calls`.
 
     Resource handling: leaving the block closes every connection; no call may be under way then.
     Error handling: :class:`~digestd.errors.StoreUnavailable` when the database cannot be had or `url` names
@@ -86,15 +94,18 @@ async def open_store(
             "if the daemon keeps its own elsewhere, set STATE_DIRECTORY or database.url as it has them"
         )
     threads = 1 if database.get_backend_name() == "sqlite" else pool_size
-    limiter = trio.CapacityLimiter(threads)
+    places = Places(threads, calls or StoreCalls())
     engine = create(database, pool_size=pool_size, connect_timeout_seconds=connect_timeout_seconds)
     listener = Listener(database, connect_timeout_seconds)
     try:
-        await trio.to_thread.run_sync(_open, engine, owner, abandon_on_cancel=True, limiter=limiter)
-        yield SqlStore(engine, limiter, owner, listener)
+        # In a thread of its own: another's migration may take minutes.
+        await trio.to_thread.run_sync(
+            _open, engine, owner, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1)
+        )
+        yield SqlStore(engine, places, owner, listener)
     finally:
         with trio.move_on_after(_CLOSING_SECONDS, shield=True):
-            # Without the limiter: a call that was given up may hold its last place.
+            # Not in one of its places: a call that was given up may hold the last of them.
             await trio.to_thread.run_sync(engine.dispose, abandon_on_cancel=True)
 
 
@@ -157,10 +168,10 @@ def _cannot_open(engine: Engine, error: DBAPIError) -> StoreUnavailable:
 class SqlStore:
     """Keeps the :class:`digestd.store.Store` protocol; made by :func:`open_store`."""
 
-    def __init__(self, engine: Engine, limiter: trio.CapacityLimiter, owner: str, listener: Listener) -> None:
+    def __init__(self, engine: Engine, places: Places, owner: str, listener: Listener) -> None:
         self._writing = engine
         self._reading = reading(engine)
-        self._limiter = limiter
+        self._places = places
         self._owner = owner
         self._listener = listener
         self._hosts_looked_through_at = -math.inf
@@ -216,9 +227,7 @@ class SqlStore:
     async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
         """See `Store.claim`."""
         await self._forget_hosts()
-        return await trio.to_thread.run_sync(
-            _claim, self._writing, requests, self._owner, limiter=self._limiter
-        )
+        return await self._places.run(lambda: _claim(self._writing, requests, self._owner))
 
     async def start_at_hosts(self, starts: Sequence[HostStart]) -> list[Wait | None]:
         """See `Store.start_at_hosts`."""
@@ -300,12 +309,9 @@ class SqlStore:
         abandon_on_cancel: bool = False,
     ) -> _Result:
         """Do `work` in one thread and one transaction, handing it the database's time."""
-        return await trio.to_thread.run_sync(
-            _transact,
-            engine,
-            lambda connection: work(connection, _now(connection)),
+        return await self._places.run(
+            lambda: _transact(engine, lambda connection: work(connection, _now(connection))),
             abandon_on_cancel=abandon_on_cancel,
-            limiter=self._limiter,
         )
 
 

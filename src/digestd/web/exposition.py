@@ -72,6 +72,12 @@ def _gauges(state: DaemonState) -> Iterator[Metric]:
             "Whether the database answered last time: 1 or 0.",
             state.store_away_since is None,
         ),
+        ("store_calls_running", "Calls of the database under way.", state.metrics.store.running),
+        (
+            "store_calls_waiting",
+            "Calls that wait for a connection to the database (database.pool_size).",
+            state.metrics.store.waiting,
+        ),
     )
     for name, text, value in values:
         yield GaugeMetricFamily(f"digestd_{name}", text, value=value)
@@ -88,6 +94,14 @@ def _counters(metrics: Metrics) -> Iterator[Metric]:
         ("entries_set_aside", "Entries that could not be kept.", metrics.entries_set_aside),
         ("source_restarts", "Restarts of a source's task after a bug.", metrics.restarts),
         ("store_outages", "Times the database went away.", metrics.store_outages),
+        ("store_calls", "Calls of the database that ended.", metrics.store.ended),
+        ("store_slow_calls", "Calls of the database that took over 5 s.", metrics.store.slow),
+        ("store_seconds", "Seconds that calls of the database took.", metrics.store.seconds),
+        (
+            "store_wait_seconds",
+            "Seconds that calls of the database waited for a connection.",
+            metrics.store.wait_seconds,
+        ),
     )
     for name, text, value in values:
         yield CounterMetricFamily(f"digestd_{name}", text, value=value)

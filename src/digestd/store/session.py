@@ -1,0 +1,127 @@
+"""What a session with PostgreSQL is set up with: directly, and through a pooler that passes on no options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.engine import ExceptionContext
+
+Answer = TypeVar("Answer")
+
+# Moments near the years 1 and 9999 cannot be read in another zone than UTC.
+# Each time-out below the grace of 8 seconds at shutdown, and so below the 15 by which a lease outlasts its step.
+_SETTINGS = {
+    "timezone": "UTC",
+    "statement_timeout": "6s",
+    "lock_timeout": "4s",
+    "idle_in_transaction_session_timeout": "6s",
+}
+SILENCE_SECONDS = 7.5
+"""How long a server may take for an answer: longer than its own time-outs, so that it has hung, or is gone without a
+word."""
+
+# A name of ours, which PostgreSQL keeps without knowing it: whoever reads it back has all the other options, too.
+_MARK = "digestd.options"
+
+_READ_ONLY = "25006"
+
+
+def options(given: str) -> str:
+    """The value of libpq's `options`, with what the operator's own URL says (`given`) last, so that it prevails."""
+    ours = " ".join(f"-c {name}={value}" for name, value in {**_SETTINGS, _MARK: "on"}.items())
+    return f"{ours} {given}".strip()
+
+
+class Session(psycopg.Connection[Any]):
+    """A connection that waits for no answer longer than :data:`SILENCE_SECONDS`.
+
+    TCP has no word for a server that is stopped, or whose machine hangs: the kernel at the other end goes on saying
+    that everything arrived. psycopg has no time-out for answers of its own.
+    """
+
+    pooled = False
+    """Whether the options did not reach the server."""
+    silence_seconds: float | None = SILENCE_SECONDS
+    """None: wait for ever, as a migration does for another's."""
+
+    def wait(self, gen: PQGen[Answer], interval: float = 0.1, timeout: float | None = None) -> Answer:
+        """See `psycopg.Connection.wait`, which everything that is asked of the server goes through.
+
+        `psycopg.OperationalError` when there is no answer; the connection is closed then, since one may come yet.
+        """
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.silence_seconds)
+        except psycopg.OperationalError as error:
+            # Whatever the server says ends what it was asked: this was our own time-out.
+            if self.info.transaction_status != TransactionStatus.ACTIVE:
+                raise
+            self.close()
+            raise psycopg.OperationalError(
+                f"the server gave no answer for {self.silence_seconds:g} s, and the connection was closed"
+            ) from error
+
+
+def patient(connection: Connection) -> None:
+    """Let the transaction on `connection` wait as long as it takes, for a lock and for its answers."""
+    if connection.dialect.name == "postgresql":
+        session = connection.connection.driver_connection
+        assert isinstance(session, Session)
+        connection.execute(text("SET LOCAL lock_timeout = '5min'"))
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        session.silence_seconds = None
+
+
+def set_up(engine: Engine) -> None:
+    """Have every connection of `engine` opened as a :class:`Session`, and its settings in force in each transaction."""
+    event.listen(engine, "do_connect", _connect)
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "handle_error", _replace_read_only)
+
+
+def _connect(
+    _dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]
+) -> psycopg.Connection[Any]:
+    try:
+        session = Session.connect(**parameters)
+    except psycopg.OperationalError as error:
+        # PgBouncer refuses what it does not know: "unsupported startup parameter: options" (pgbouncer.org/config.html,
+        # ignore_startup_parameters; from 1.20 on it reads options, and names the one that it does not know).
+        if "startup parameter" not in str(error):
+            raise
+        session = Session.connect(**_without_options(parameters))
+    session.pooled = not _is_marked(session)
+    return session
+
+
+def _without_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name != "options"}
+
+
+def _is_marked(session: Session) -> bool:
+    row = session.execute("SELECT current_setting(%s, true)", [_MARK]).fetchone()
+    session.rollback()
+    return row == ("on",)
+
+
+def _begin(connection: Connection) -> None:
+    """Behind a pooler every transaction may meet another session, and what is set for one must end with it."""
+    session = connection.connection.driver_connection
+    assert isinstance(session, Session)
+    session.silence_seconds = SILENCE_SECONDS
+    if session.pooled:
+        setting = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items())
+        connection.exec_driver_sql(f"SELECT {setting}")
+
+
+def _replace_read_only(context: ExceptionContext) -> None:
+    """A server that has become a standby stays one for its sessions: the next one may meet the new primary."""
+    original = context.original_exception
+    if isinstance(original, psycopg.Error) and original.sqlstate == _READ_ONLY:
+        context.is_disconnect = True
