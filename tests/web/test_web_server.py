@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -281,3 +282,21 @@ async def test_a_client_that_reads_nothing_does_not_hold_up_the_end() -> None:
             rescue = threading.Timer(5, client.close)
             rescue.start()
         rescue.cancel()
+
+
+@pytest.mark.parametrize("end", [b"", b"\0\r\n\r\n"])
+async def test_a_head_of_blanks_does_not_stop_the_event_loop(end: bytes) -> None:
+    longest, before = 0.0, time.perf_counter()
+
+    async def watch() -> None:
+        nonlocal longest, before
+        while True:
+            await trio.sleep(0.005)
+            longest, before = max(longest, time.perf_counter() - before), time.perf_counter()
+
+    async with serving() as address, trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        answer = await exchange(address, b"GET /health HTTP/1.1\r\nX: " + b" " * 60_000 + end)
+        nursery.cancel_scope.cancel()
+    assert answer.startswith(b"HTTP/1.1 4") or answer == b""
+    assert longest < 0.5

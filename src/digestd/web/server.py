@@ -28,6 +28,9 @@ MOST_CONNECTIONS = 64
 """Connections at one time; more are closed at once, so that they cannot use up the files that polls need."""
 CONNECTION_SECONDS = 10.0
 """How long a connection may last. It carries one request, answered within milliseconds."""
+LARGEST_HEAD_BYTES = 4096
+"""How much of a request is read at one time, and without its end. The patterns of h11, the parser, take quadratic time
+over blanks: 64 KiB of them in one piece would stop the event loop for many seconds."""
 
 
 async def serve_web(
@@ -103,6 +106,17 @@ class _Connection(TCPServer):
     Hypercorn shields what it sends from cancellation: a client that reads nothing would hold up the shutdown.
     """
 
+    async def _read_data(self) -> None:
+        """As Hypercorn reads, in small pieces: see :data:`LARGEST_HEAD_BYTES`."""
+        data = b"begin"
+        while data:
+            try:
+                data = bytes(await self.stream.receive_some(LARGEST_HEAD_BYTES))
+            except (trio.ClosedResourceError, trio.BrokenResourceError):
+                break
+            await self.protocol.handle(RawData(data))
+        await self.protocol.handle(Closed())
+
     async def protocol_send(self, event: Event) -> None:
         """See :meth:`hypercorn.trio.tcp_server.TCPServer.protocol_send`."""
         if not isinstance(event, RawData):
@@ -120,6 +134,7 @@ def _configuration() -> Config:
     # A logger of ours in both places: by default it would print to stderr by itself.
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
+    config.h11_max_incomplete_size = LARGEST_HEAD_BYTES
     # Every answer closes its connection: who asks once a minute loses nothing, and none lasts long.
     config.keep_alive_max_requests = 0
     return config
