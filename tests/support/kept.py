@@ -16,6 +16,11 @@ _COLUMNS = (
     "extraction_owner, next_extraction_at, extraction_error"
 )
 
+_HOLDINGS = (
+    "SELECT s.name, a.guid, s.etag, s.lease_owner, s.unfinished_claims "
+    "FROM sources s LEFT JOIN articles a ON a.source_id = s.id"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -33,6 +38,17 @@ class Kept:
     owner: str | None
     next_at: object
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a source has: the ETag of the document it was last read from, the guids of its articles, who polls it, and
+    for how many claims nothing was recorded."""
+
+    etag: str | None
+    guids: list[str]
+    lease_owner: str | None
+    unfinished_claims: int
 
 
 class Database:
@@ -56,6 +72,20 @@ class Database:
         articles = self.articles()
         found = {article.guid: article for article in articles}
         assert len(found) == len(articles), "no article is kept twice"
+        return found
+
+    def entries(self) -> list[tuple[str, str]]:
+        """The source's name and the guid of every article, in order."""
+        return sorted((name, guid) for name, holding in self.holdings().items() for guid in holding.guids)
+
+    def holdings(self) -> dict[str, Holding]:
+        """What each source has, by name, as it stood at one moment."""
+        found: dict[str, Holding] = {}
+        for name, guid, *standing in self.query(_HOLDINGS):
+            etag, owner, unfinished = standing
+            holding = found.setdefault(name, Holding(etag, [], owner, unfinished))
+            if guid is not None:
+                holding.guids.append(guid)
         return found
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
