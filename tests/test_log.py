@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from digestd import log
 
@@ -69,6 +72,67 @@ def test_a_line_cannot_be_forged_or_steer_the_terminal() -> None:
     log.set_up("INFO", "json", stream := io.StringIO())
     log.get_logger().info("event", error=hostile)
     assert len(stream.getvalue().splitlines()) == 1
+
+
+class Unspeakable:
+    """What cannot be told in text."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | st.builds(Unspeakable),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.tuples(st.text()), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(st.text(), _VALUES, st.text())
+@example("e", [float("nan"), {"x": float("-inf")}], "")
+@example("e\n", {"a\x1b": ["\x9b", "\u202e\ud800\x7f"]}, "\x1b[2J\r\n{}")
+def test_whatever_is_logged_is_one_line_of_valid_json(event: str, value: object, message: str) -> None:
+    stream = io.StringIO()
+    log.set_up("INFO", "json", stream)
+    try:
+        raise ValueError(message)
+    except ValueError:
+        log.get_logger().exception(event, value=value)
+    written = stream.getvalue()
+    assert written.isascii()
+    assert written.endswith("}\n")
+    assert len(written.splitlines()) == 1
+    loaded = json.loads(written, parse_constant=lambda name: pytest.fail(name))
+    shown = json.dumps(loaded, ensure_ascii=False)
+    shown.encode("utf-8")
+    # A tab or a line break is escaped once more here; whatever else is left of them is not ours.
+    assert not re.search(r"\\u00|[\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
+
+
+_HOSTILE = st.text(alphabet="a\n\r\x0b\x1b\x9b\x85\u2028\u202e\u2066\ud800[31m]", max_size=30)
+
+
+@given(_HOSTILE, _HOSTILE)
+def test_on_a_terminal_only_our_lines_begin_at_the_left(value: str, message: str) -> None:
+    stream = io.StringIO()
+    log.set_up("INFO", "console", stream)
+    try:
+        raise ValueError(message)
+    except ValueError:
+        log.get_logger().exception(value, error=value, other=[value])
+    logging.getLogger("some.library").warning(value)
+    written = stream.getvalue()
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202a-\u202e\u2066-\u2069\ud800]", written)
+    for line in written.split("\n"):
+        assert re.match(r"20\d\d-|    |Traceback |$", line), line
 
 
 def test_a_traceback_shows_no_local_variables() -> None:

@@ -7,9 +7,11 @@ and `event`, a dotted name such as `worker.fetch.complete`.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 import structlog
@@ -83,14 +85,41 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> None:
 
 def _json() -> list[Processor]:
     # dict_tracebacks would put local variables, and so secrets, into the log: the plain traceback as text instead.
-    return [structlog.processors.format_exc_info, _leading, structlog.processors.JSONRenderer(default=str)]
+    return [structlog.processors.format_exc_info, _leading, _one_line_of_json]
 
 
 def _console(*, colors: bool) -> list[Processor]:
+    # The traceback is made before the controls go: the message of an exception may quote a server.
     return [
+        structlog.processors.format_exc_info,
         _without_controls,
         structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback),
     ]
+
+
+def _one_line_of_json(_: WrappedLogger, __: str, event: EventDict) -> str:
+    """RFC 8259, whatever the values are: ASCII alone, no lone surrogate, no NaN, no control character."""
+    return json.dumps(_plain(event), allow_nan=False)
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, Mapping):
+        return {strip_controls(_text(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return strip_controls(_text(value))
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    # The border to what others made: a line that cannot be written must not stop who wrote it.
+    except Exception as error:  # noqa: BLE001 - see above
+        return f"<{type(value).__name__} without text: {type(error).__name__}>"
 
 
 def _leading(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -99,8 +128,12 @@ def _leading(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _without_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """What servers send must not steer the terminal (JSON escapes it anyway)."""
-    return {key: strip_controls(value) if isinstance(value, str) else value for key, value in event.items()}
+    """What servers send must not steer the terminal, nor begin a line where a line of ours would begin."""
+    return {key: _indented(_text(value)) for key, value in event.items()}
+
+
+def _indented(text: str) -> str:
+    return strip_controls(text).replace("\n", "\n    ")
 
 
 def _name_of_library(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -5,11 +5,12 @@ Times are aware datetimes in UTC; durations are seconds as float; sizes are byte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 Origin: TypeAlias = Literal["file", "cli"]
 State: TypeAlias = Literal["active", "degraded", "gone", "removed", "duplicate"]
@@ -24,7 +25,7 @@ class SourceSpec:
 
     name: str
     kind: str
-    url: str
+    url: str = field(repr=False)
     enabled: bool = True
     category: str | None = None
     language: str | None = None
@@ -40,7 +41,7 @@ class Source:
     id: int
     spec: SourceSpec
     origin: Origin = "file"
-    effective_url: str | None = None
+    effective_url: str | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -247,6 +248,34 @@ class Article:
     next_extraction_at: datetime | None = None
 
 
+# What follows the name of a parameter in a path, such as ;jsessionid=.
+_PATH_PARAMETER = re.compile(r"(;[^/;=]*=)[^/;]*")
+
+# What stands before the authority, the authority, the rest. Fits every text.
+_LINK = re.compile(r"((?:[^/?#]*//)?)((?<=//)[^/?#]*|)(.*)", re.DOTALL)
+
+# Words in the name of a query parameter that holds a secret.
+_WORDS = re.compile(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]+")
+_SECRET_WORDS = frozenset(
+    {"apikey", "auth", "authkey", "authorization", "credential", "credentials", "hmac", "jwt", "key", "otp"}
+    | {
+        "pass",
+        "passphrase",
+        "passwd",
+        "password",
+        "pwd",
+        "secret",
+        "session",
+        "sessionid",
+        "sid",
+        "sig",
+        "signature",
+    }
+    | {"ticket", "token"}
+)
+_SECRET_ENDS = ("token", "secret", "password", "apikey", "accesskey", "signature", "sessid", "sessionid")
+
+
 def mask_url(url: str) -> str:
     """Give `url` fit for a log, a message or a screen: user info and every query value replaced by `***`.
 
@@ -257,13 +286,46 @@ def mask_url(url: str) -> str:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        head, slashes, rest = url.partition("//")
-        return head + slashes + ("***@" if "@" in rest else "") + rest.rpartition("@")[2].partition("?")[0]
+        return _masked_guess(url)
+    if ":" in parts.netloc and "@" not in parts.netloc and "@" in parts.path:
+        # user:12/34@host has a port and a path, and is meant as a password.
+        return _masked_guess(url)
     _, at, host = parts.netloc.rpartition("@")
     query = "&".join(_mask_parameter(p) for p in parts.query.split("&")) if parts.query else ""
     # Not urlunsplit: it takes slashes away from sqlite:////path.
     start = url[: url.index("//") + 2] if "//" in url.partition("?")[0] and parts.scheme else ""
-    return f"{start}{'***@' if at else ''}{host}{parts.path}{'?' if query else ''}{query}"
+    return f"{start}{'***@' if at else ''}{host}{_path_masked(parts.path)}{'?' if query else ''}{query}"
+
+
+def mask_link(url: str) -> str:
+    """Give `url` fit for a reader who shall follow it: without user info, and with `***` for what a query or a path
+    parameter holds under the name of a secret (token, key, signature, session …); all else as it is."""
+    start, authority, rest = _LINK.fullmatch(url).groups()  # type: ignore[union-attr]
+    bare, hash_sign, fragment = rest.partition("#")
+    path, question, query = bare.partition("?")
+    return (
+        f"{start}{authority.rpartition('@')[2]}{_path_masked(path)}{question}{_query_masked(query)}{hash_sign}"
+        + (_query_masked(fragment))
+    )
+
+
+def _query_masked(query: str) -> str:
+    return "&".join(_mask_parameter(p) if _names_secret(p.partition("=")[0]) else p for p in query.split("&"))
+
+
+def _names_secret(name: str) -> bool:
+    plain = unquote(name)
+    words = {word.lower() for word in _WORDS.findall(plain)}
+    return not words.isdisjoint(_SECRET_WORDS) or plain.lower().endswith(_SECRET_ENDS)
+
+
+def _path_masked(path: str) -> str:
+    return _PATH_PARAMETER.sub(r"\1***", path)
+
+
+def _masked_guess(url: str) -> str:
+    head, slashes, rest = url.partition("//")
+    return head + slashes + ("***@" if "@" in rest else "") + rest.rpartition("@")[2].partition("?")[0]
 
 
 def _mask_parameter(parameter: str) -> str:

@@ -24,7 +24,7 @@ class Daemon:
         self.bench = bench
         self.supervisor = Supervisor(bench.around, bench.metrics, bench.settings.interval_seconds)
         kinds = cast(Kinds, None)
-        pipeline = Pipeline(bench.around, statuses, None, bench.store, "me", kinds, Bell())
+        pipeline = Pipeline(bench.around, statuses, None, bench.store, "me", kinds, Bell(), bench.doors)
         self.health = Health(pipeline, self.supervisor, bench.metrics, bench.settings.poll_timeout_seconds)
 
     def start(self, nursery: trio.Nursery) -> None:

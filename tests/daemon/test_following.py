@@ -73,7 +73,7 @@ class Daemon:
         self.ending.shutdown = bench.shutdown
         self.supervisor = Supervisor(bench.around, bench.metrics, bench.settings.interval_seconds)
         kinds = cast(Kinds, SimpleNamespace(has=lambda spec: spec.kind == "feed"))
-        self.pipeline = Pipeline(bench.around, [], None, bench.store, "me", kinds, Bell())
+        self.pipeline = Pipeline(bench.around, [], None, bench.store, "me", kinds, Bell(), bench.doors)
         self.following: Following | None = None
 
     async def run(self, nursery: trio.Nursery) -> None:

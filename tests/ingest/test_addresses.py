@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -24,6 +24,7 @@ REFUSED_IPV4 = [
     ("169.254.0.1", "a link-local address"),
     ("169.254.169.254", "a cloud metadata address"),
     ("169.254.170.2", "a cloud metadata address"),
+    ("169.254.170.23", "a cloud metadata address"),
     ("172.16.0.1", "a private address"),
     ("172.31.255.255", "a private address"),
     ("192.0.0.8", "an address reserved for protocols"),
@@ -54,7 +55,9 @@ REFUSED_IPV6 = [
     ("4000::1", "a reserved address"),
     ("5f00::1", "a reserved address"),
     ("fc00::1", "a unique local address"),
+    ("fd00:ec2::23", "a cloud metadata address"),
     ("fd00:ec2::254", "a cloud metadata address"),
+    ("fd00:ec2::254%eth0", "a cloud metadata address"),
     ("fd20:ce::254", "a cloud metadata address"),
     ("fdff::1", "a unique local address"),
     ("fe80::1", "a link-local address"),
@@ -101,6 +104,18 @@ def embedding_forms(address: IPv4Address) -> dict[str, IPv6Address]:
     }
 
 
+# https://www.iana.org/assignments/iana-ipv4-special-registry and its sister for IPv6, as of 2025: all that is not
+# "Globally Reachable", that ends before 2025, or that is multicast. Left out: NAT64 and 6to4, which are unwrapped.
+SPECIAL = [
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+    *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
+    *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "255.255.255.255/32"),
+    *("::/128", "::1/128", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/32", "2001:2::/48"),
+    *("2001:10::/28", "2001:20::/28", "2001:30::/28", "2001::/23", "2001:db8::/32", "3fff::/20"),
+    *("5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+]
+
+
 @pytest.mark.parametrize(("text", "reason"), REFUSED_IPV4 + REFUSED_IPV6)
 def test_special_addresses_are_refused_and_named(text: str, reason: str) -> None:
     assert refusal(ip_address(text)) == reason
@@ -121,10 +136,37 @@ def test_the_compatible_form_is_unwrapped_too() -> None:
     assert refusal(IPv6Address("::10.0.0.1")) == "a private address (10.0.0.1 in IPv4-compatible form)"
 
 
-@given(st.ip_addresses(v=4))
+@pytest.mark.parametrize("text", SPECIAL)
+@given(data=st.data())
+def test_nothing_of_a_special_network_is_connected_to(text: str, data: st.DataObject) -> None:
+    network = ip_network(text)
+    inside = st.ip_addresses(network=network) | st.sampled_from([network[0], network[-1]])
+    assert refusal(data.draw(inside)) is not None
+
+
+@given(st.ip_addresses(v=4) | st.sampled_from([IPv4Address(text) for text, _ in REFUSED_IPV4]))
 def test_no_ipv6_form_leads_where_the_address_itself_does_not(address: IPv4Address) -> None:
-    for embedded in embedding_forms(address).values():
+    compatible = IPv6Address(int(address))
+    for embedded in [*embedding_forms(address).values(), compatible]:
         assert (refusal(embedded) is None) == (refusal(address) is None)
+
+
+def test_an_address_with_two_inside_is_judged_by_both() -> None:
+    # ISATAP hosts at a 6to4 site: 8.8.8.8 leads to the site, and the site's router on to 10.0.0.1.
+    assert refusal(IPv6Address("2002:808:808::5efe:a00:1")) == "a private address (10.0.0.1 in ISATAP form)"
+    assert refusal(IPv6Address("2002:a00:1::5efe:808:808")) == "a private address (10.0.0.1 in 6to4 form)"
+    assert refusal(IPv6Address("2002:808:808::5efe:808:808")) is None
+
+
+@pytest.mark.parametrize(("text", "reason"), REFUSED_IPV4 + REFUSED_IPV6)
+def test_with_private_networks_allowed_only_metadata_is_refused(text: str, reason: str) -> None:
+    address = ip_address(text)
+    expected = reason if reason == "a cloud metadata address" else None
+    assert refusal(address, allow_private=True) == expected
+    if isinstance(address, IPv4Address):
+        for form, embedded in embedding_forms(address).items():
+            inside = f"{expected} ({text} in {form} form)" if expected else None
+            assert refusal(embedded, allow_private=True) == inside
 
 
 @given(st.ip_addresses())

@@ -150,16 +150,24 @@ def test_three_codings_are_too_many() -> None:
 
 
 def test_the_cap_holds_between_two_codings() -> None:
-    empty_members = gzip.compress(b"") * 200_000
     with pytest.raises(TooLarge):
-        decoded("gzip, gzip", gzip.compress(empty_members))
+        decoded("gzip, gzip", gzip.compress(gzip.compress(b"") + b"\0" * 2 * CAP))
+
+
+@pytest.mark.parametrize("name", ["gzip", "zstd"])
+def test_a_body_of_very_many_compressed_ones_is_refused(name: str) -> None:
+    member = gzip.compress(b"") if name == "gzip" else zstd.compress(b"")
+    assert decoded(name, member * 1000) == b""
+    with pytest.raises(ProtocolFailed) as raised:
+        decoded(name, member * 1001)
+    assert str(raised.value) == "the body is made of more than 1000 compressed ones"
 
 
 def test_the_cap_holds_for_what_was_received() -> None:
     with pytest.raises(TooLarge):
         decoded("", b"x" * (CAP + 1))
     with pytest.raises(TooLarge):
-        decoded("gzip", gzip.compress(b"") * (CAP // 20 + 1))
+        decoded("gzip", gzip.compress(b"") + b"\0" * CAP)
 
 
 @pytest.mark.parametrize("step", [1, 7, 65536])
@@ -183,6 +191,24 @@ def test_a_zstd_window_over_8_mib_is_refused() -> None:
     data = compressor.compress(b"\0" * MIB) + compressor.flush()
     with pytest.raises(ProtocolFailed):
         decoded("zstd", data, limit=100 * MIB)
+
+
+def test_a_zstd_window_of_2_gb_is_refused_before_it_is_had() -> None:
+    # A frame with a window of 2 GiB (RFC 8878, 3.1.1.1.2), and a first block of a zero byte a million times.
+    frame = bytes.fromhex("28b52ffd 00 a8") + (MIB << 3 | 1 << 1 | 1).to_bytes(3, "little") + b"\0"
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolFailed):
+            decoded("zstd", frame)
+        assert tracemalloc.get_traced_memory()[1] < MIB
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_large_window_of_brotli_is_no_brotli() -> None:
+    # The first bits of the "large window" extension, which RFC 7932, 9.1 reserves.
+    with pytest.raises(ProtocolFailed):
+        decoded("br", bytes([0x11, 0x1E]) + brotli.compress(TEXT))
 
 
 @settings(max_examples=200)

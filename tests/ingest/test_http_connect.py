@@ -2,56 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import errno
 import socket
-import ssl
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 import trio
 
 from digestd.errors import (
     AddressRefused,
-    ConfigurationError,
+    BadURL,
     ConnectFailed,
-    FetchError,
     NameNotFound,
-    TLSFailed,
 )
 from digestd.ingest.http import open_http
 from digestd.ingest.network import connect
-from digestd.ingest.network.resolve import Resolver
 from digestd.ingest.politeness import Hosts
-from support.certificates import self_signed
-from support.fault_server import Exchange, HangUp, open_server, respond
-from support.http_door import FEED, Limits, opened
+from support.fault_server import open_server, respond
+from support.http_door import FEED, GUARDED, Limits, answering, failing, failure_of, opened
 
 REMEDY = "if it is wanted, set fetch.allow_private_networks to true"
-GUARDED = Limits(allow_private_networks=False)
-
-
-def answering(*addresses: str) -> Resolver:
-    async def resolve(host: str, port: int) -> Sequence[str]:
-        return addresses
-
-    return resolve
-
-
-def failing(error: OSError | UnicodeError) -> Resolver:
-    async def resolve(host: str, port: int) -> Sequence[str]:
-        raise error
-
-    return resolve
-
-
-async def failure(url: str, limits: Limits, resolve: Resolver | None = None) -> FetchError:
-    with trio.fail_after(10):
-        async with open_http(limits, Hosts(2, 1.0), resolve=resolve) as http:
-            with pytest.raises(FetchError) as raised:
-                await http.get(url)
-    return raised.value
 
 
 def free_port() -> int:
@@ -60,7 +30,7 @@ def free_port() -> int:
 
 
 async def test_a_name_that_leads_inwards_is_refused() -> None:
-    error = await failure("http://feeds.example.org/", GUARDED, answering("127.0.0.1", "10.0.0.1"))
+    error = await failure_of("http://feeds.example.org/", GUARDED, answering("127.0.0.1", "10.0.0.1"))
     assert isinstance(error, AddressRefused)
     assert str(error) == f"feeds.example.org leads to 127.0.0.1, a loopback address; {REMEDY}"
 
@@ -71,21 +41,65 @@ async def test_a_name_that_leads_inwards_is_refused() -> None:
         ("127.0.0.1", "127.0.0.1 is a loopback address; "),
         ("[::1]", "::1 is a loopback address; "),
         ("[::ffff:7f00:1]", "::ffff:7f00:1 is a loopback address (127.0.0.1 in IPv4-mapped form); "),
-        ("169.254.169.254", "169.254.169.254 is a cloud metadata address; "),
+        ("[::ffff:127.0.0.1]", "::ffff:127.0.0.1 is a loopback address (127.0.0.1 in IPv4-mapped form); "),
+        ("[64:ff9b::127.0.0.1]", "64:ff9b::127.0.0.1 is a loopback address (127.0.0.1 in NAT64 form); "),
         ("2130706433", "2130706433 leads to 127.0.0.1, a loopback address; "),
         ("0x7f.1", "0x7f.1 leads to 127.0.0.1, a loopback address; "),
+        ("0X7F000001", "0x7f000001 leads to 127.0.0.1, a loopback address; "),
+        ("127.1", "127.1 leads to 127.0.0.1, a loopback address; "),
+        ("127.0.1", "127.0.1 leads to 127.0.0.1, a loopback address; "),
         ("017700000001", "017700000001 leads to 127.0.0.1, a loopback address; "),
+        ("0x7f.0x0.0x0.0x1", "0x7f.0x0.0x0.0x1 leads to 127.0.0.1, a loopback address; "),
         ("0", "0 leads to 0.0.0.0, an unspecified address; "),
+        ("127\u30020\u30020\u30021", "127.0.0.1 is a loopback address; "),
+        ("user@127.0.0.1", "127.0.0.1 is a loopback address; "),
+        ("example.org\\@127.0.0.1", "127.0.0.1 is a loopback address; "),
         ("localhost", "localhost leads to "),
     ],
 )
 async def test_every_spelling_of_an_inward_address_is_refused(host: str, start: str) -> None:
     async with open_server({"/": respond(FEED)}) as server:
-        error = await failure(f"http://{host}:{server.port}/", GUARDED)
+        error = await failure_of(f"http://{host}:{server.port}/", GUARDED)
         assert isinstance(error, AddressRefused)
         assert str(error).startswith(start)
         assert str(error).endswith(REMEDY)
         assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "0177.0.0.1",
+        "127.0.0.1.",
+        "localhost.",
+        "2130706433.",
+        "127.0.0.1%00.example.org",
+        "127%2e0.0.1",
+        "[::1%25lo]",
+        "\uff11\uff12\uff17.0.0.1",
+        "\u2460.1",
+        "127.0.0.1\u3002",
+        "\u24db\u24de\u24d2alhost",
+        "256.256.256.256",
+        "[::ffff:127.0.0.1.]",
+    ],
+)
+async def test_what_is_no_clear_spelling_leads_nowhere(host: str) -> None:
+    async with open_server({"/": respond(FEED)}) as server:
+        error = await failure_of(f"http://{host}:{server.port}/", GUARDED)
+        assert isinstance(error, BadURL | AddressRefused | NameNotFound)
+        assert server.connections == 0
+
+
+@pytest.mark.parametrize("limits", [GUARDED, Limits(allow_private_networks=True)])
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "100.100.100.200", "fd00:ec2::254", "::ffff:a9fe:a9fe"]
+)
+async def test_metadata_is_refused_whatever_is_allowed(limits: Limits, address: str) -> None:
+    error = await failure_of("http://feeds.example.org/", limits, answering(address))
+    assert isinstance(error, AddressRefused)
+    assert str(error).startswith(f"feeds.example.org leads to {address}, a cloud metadata address")
+    assert str(error).endswith("; no setting permits that")
 
 
 @pytest.fixture
@@ -103,7 +117,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 async def test_refused_candidates_are_left_out_and_the_others_tried(tried: list[str]) -> None:
     resolve = answering("10.0.0.1", "8.8.8.8", "::1", "2606:4700::1")
-    error = await failure("http://feeds.example.org/", GUARDED, resolve)
+    error = await failure_of("http://feeds.example.org/", GUARDED, resolve)
     assert str(error) == "no connection to feeds.example.org, port 80: connection refused"
     assert tried == ["8.8.8.8", "2606:4700::1"]
 
@@ -114,11 +128,62 @@ async def test_a_resolver_that_changes_its_answer_gains_nothing(tried: list[str]
     async def rebinding(host: str, port: int) -> Sequence[str]:
         return next(answers)
 
-    first = await failure("http://feeds.example.org/", GUARDED, rebinding)
+    first = await failure_of("http://feeds.example.org/", GUARDED, rebinding)
     assert str(first) == "no connection to feeds.example.org, port 80: connection refused"
-    second = await failure("http://feeds.example.org/", GUARDED, rebinding)
+    second = await failure_of("http://feeds.example.org/", GUARDED, rebinding)
     assert isinstance(second, AddressRefused)
     assert tried == ["8.8.8.8"]
+
+
+async def test_of_very_many_addresses_a_few_are_tried(tried: list[str]) -> None:
+    resolve = answering(*(f"8.8.{number // 256}.{number % 256}" for number in range(1000)))
+    await failure_of("http://feeds.example.org/", GUARDED, resolve)
+    assert tried == [f"8.8.0.{number}" for number in range(8)]
+
+
+async def test_a_connection_is_used_again_for_its_own_origin_alone() -> None:
+    asked: list[str] = []
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    async with (
+        open_server({"/": respond(FEED)}) as server,
+        open_http(Limits(), Hosts(2, 1.0), resolve=resolve) as http,
+    ):
+        for host in ("a.example.org", "b.example.org", "a.example.org", "A.EXAMPLE.org", "b.example.org"):
+            await http.get(f"http://{host}:{server.port}/")
+    assert asked == ["a.example.org", "b.example.org"]
+    by_connection = {(request.connection, request.headers["host"]) for request in server.requests}
+    assert by_connection == {(0, f"a.example.org:{server.port}"), (1, f"b.example.org:{server.port}")}
+
+
+async def test_a_name_that_turns_inward_is_judged_anew_with_each_connection() -> None:
+    # Loopback is allowed here, and stands for a public address; metadata never is.
+    answers = iter([["127.0.0.1"], ["169.254.169.254"]])
+
+    async def rebinding(host: str, port: int) -> Sequence[str]:
+        return next(answers)
+
+    closing = respond(FEED, headers={"Connection": "close"})
+    async with (
+        open_server({"/": closing}) as server,
+        open_http(Limits(), Hosts(2, 1.0), resolve=rebinding) as http,
+    ):
+        url = f"http://feeds.example.org:{server.port}/"
+        assert (await http.get(url)).body == FEED
+        with pytest.raises(AddressRefused):
+            await http.get(url)
+    assert server.connections == 1
+
+
+async def test_the_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with opened({"/": respond(FEED)}) as (server, http):
+        assert (await http.get(server.url())).body == FEED
 
 
 @pytest.mark.parametrize(
@@ -134,13 +199,13 @@ async def test_a_resolver_that_changes_its_answer_gains_nothing(tried: list[str]
     ],
 )
 async def test_names_that_cannot_be_resolved(error: OSError, message: str) -> None:
-    raised = await failure("http://feeds.example.org/", Limits(), failing(error))
+    raised = await failure_of("http://feeds.example.org/", Limits(), failing(error))
     assert isinstance(raised, NameNotFound)
     assert str(raised) == message
 
 
 async def test_a_name_without_addresses_is_not_found() -> None:
-    error = await failure("http://feeds.example.org/", Limits(), answering())
+    error = await failure_of("http://feeds.example.org/", Limits(), answering())
     assert isinstance(error, NameNotFound)
     assert str(error) == "no such host: feeds.example.org"
 
@@ -153,7 +218,7 @@ async def test_addresses_that_swallow_everything_are_a_failure_to_connect(
         raise AssertionError
 
     monkeypatch.setattr(connect, "_connect_one", swallowed)
-    error = await failure("http://127.0.0.1/", Limits(timeout_seconds=0.25))
+    error = await failure_of("http://127.0.0.1/", Limits(timeout_seconds=0.25))
     assert (error.cause, str(error)) == (
         "connect",
         "no connection to 127.0.0.1, port 80: no answer within 0.1 s",
@@ -162,7 +227,7 @@ async def test_addresses_that_swallow_everything_are_a_failure_to_connect(
 
 async def test_a_refused_connection_says_so() -> None:
     port = free_port()
-    error = await failure(f"http://127.0.0.1:{port}/", Limits())
+    error = await failure_of(f"http://127.0.0.1:{port}/", Limits())
     assert isinstance(error, ConnectFailed)
     assert str(error) == f"no connection to 127.0.0.1, port {port}: connection refused"
 
@@ -170,7 +235,7 @@ async def test_a_refused_connection_says_so() -> None:
 async def test_reasons_are_told_once_each() -> None:
     port = free_port()
     resolve = answering("127.0.0.1", "127.0.0.2", "::1")
-    error = await failure(f"http://feeds.example.org:{port}/", Limits(), resolve)
+    error = await failure_of(f"http://feeds.example.org:{port}/", Limits(), resolve)
     assert isinstance(error, ConnectFailed)
     assert str(error).count("connection refused") == 1
 
@@ -229,173 +294,3 @@ async def test_when_two_attempts_succeed_one_is_closed(monkeypatch: pytest.Monke
 def test_families_alternate_beginning_with_the_resolvers_choice() -> None:
     assert connect._interleaved(["::1", "::2", "::3", "1.1.1.1"]) == ["::1", "1.1.1.1", "::2", "::3"]
     assert connect._interleaved(["1.1.1.1", "2.2.2.2", "::1"]) == ["1.1.1.1", "::1", "2.2.2.2"]
-
-
-async def test_tls_is_spoken_with_the_name_that_was_asked_for(tmp_path: Path) -> None:
-    server_context, client_context = self_signed(tmp_path, name="DNS:feeds.example.org")
-    names: list[str | None] = []
-    server_context.sni_callback = lambda _connection, name, _context: names.append(name)
-    async with open_server({"/": respond(FEED)}, ssl_context=server_context) as server:
-        resolve = answering("127.0.0.1")
-        async with open_http(Limits(), Hosts(2, 1.0), resolve=resolve, ssl_context=client_context) as http:
-            for _ in range(2):
-                assert (await http.get(f"https://feeds.example.org:{server.port}/")).body == FEED
-    assert names == ["feeds.example.org"]
-    assert server.connections == 1
-
-
-async def test_a_connection_in_two_layers_of_tls_tells_whether_it_was_closed() -> None:
-    context = ssl.create_default_context()
-    ours, theirs = trio.socket.socketpair()
-    with theirs:
-        inner = trio.SSLStream(trio.SocketStream(ours), context, server_hostname="proxy.example.org")
-        stream = connect.TrioStream(trio.SSLStream(inner, context, server_hostname="example.org"))
-        assert stream.get_extra_info("is_readable") is False
-        theirs.close()
-        assert stream.get_extra_info("is_readable") is True
-        await stream.aclose()
-    assert stream.get_extra_info("is_readable") is True
-
-
-async def test_an_unknown_authority_is_refused(tmp_path: Path) -> None:
-    server_context, _ = self_signed(tmp_path)
-    async with opened({"/": respond(FEED)}, ssl_context=server_context) as (server, http):
-        with pytest.raises(TLSFailed) as raised:
-            await http.get(server.url())
-    assert (
-        str(raised.value)
-        == "no TLS with 127.0.0.1: the certificate is not acceptable: self-signed certificate"
-    )
-    assert server.requests == []
-
-
-async def test_a_wrong_name_is_refused(tmp_path: Path) -> None:
-    server_context, client_context = self_signed(tmp_path, name="DNS:other.example.org")
-    serving = opened({"/": respond(FEED)}, ssl_context=server_context, client_context=client_context)
-    async with serving as (server, http):
-        with pytest.raises(TLSFailed) as raised:
-            await http.get(server.url())
-    assert str(raised.value) == (
-        "no TLS with 127.0.0.1: the certificate is not acceptable: "
-        "ip address mismatch, certificate is not valid for '127.0.0.1'"
-    )
-
-
-async def test_an_expired_certificate_is_refused(tmp_path: Path) -> None:
-    server_context, client_context = self_signed(tmp_path, expired=True)
-    serving = opened({"/": respond(FEED)}, ssl_context=server_context, client_context=client_context)
-    async with serving as (server, http):
-        with pytest.raises(TLSFailed) as raised:
-            await http.get(server.url())
-    assert str(raised.value).endswith("certificate has expired")
-
-
-async def test_a_server_that_speaks_no_tls_is_refused() -> None:
-    async def plain(stream: trio.SocketStream) -> None:
-        async with stream:
-            await stream.receive_some(10_000)
-            await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-    async with trio.open_nursery() as nursery:
-        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        nursery.start_soon(trio.serve_listeners, plain, [listener])
-        error = await failure(f"https://127.0.0.1:{listener.socket.getsockname()[1]}/", Limits())
-        nursery.cancel_scope.cancel()
-    assert isinstance(error, TLSFailed)
-    assert str(error) in {
-        f"no TLS with 127.0.0.1: {words}" for words in ("wrong version number", "record layer failure")
-    }
-
-
-async def test_a_server_that_says_nothing_to_tls_meets_the_deadline() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
-        error = await failure(url, Limits(timeout_seconds=0.2))
-    assert str(error) == "no complete answer within 0.2 s (fetch.timeout_seconds)"
-
-
-async def test_an_http_proxy_is_asked_for_everything_and_may_be_private() -> None:
-    async def forward(exchange: Exchange) -> None:
-        await exchange.reply(FEED)
-
-    async with open_server({"http://feeds.example.org/": forward}) as proxy:
-        limits = Limits(allow_private_networks=False, proxy=proxy.url("", user_info="user:secret@"))
-        async with open_http(limits, Hosts(2, 1.0), resolve=failing(OSError("not asked"))) as http:
-            assert (await http.get("http://feeds.example.org/")).body == FEED
-    (request,) = proxy.requests
-    credentials = base64.b64encode(b"user:secret").decode()
-    assert request.headers["proxy-authorization"] == f"Basic {credentials}"
-
-
-async def test_a_proxy_that_refuses_is_a_failure_to_connect() -> None:
-    async def refuse(exchange: Exchange) -> None:
-        await exchange.reply(status=403)
-        raise HangUp
-
-    async with open_server({"feeds.example.org:443": refuse}) as proxy:
-        error = await failure("https://feeds.example.org/", Limits(proxy=proxy.url("")))
-    assert isinstance(error, ConnectFailed)
-    assert str(error) == "the proxy would not connect us: 403 As You Like It"
-
-
-@pytest.mark.parametrize(
-    ("answers", "message"),
-    [
-        (
-            [b"\x05\xff"],
-            "Requested NO AUTHENTICATION REQUIRED from proxy server, but got NO ACCEPTABLE METHODS",
-        ),
-        (
-            [b"\x05\x00", b"\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00"],
-            "Proxy Server could not connect: Connection refused",
-        ),
-        ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], "it does not speak SOCKS 5"),
-        ([b""], "it does not speak SOCKS 5"),
-    ],
-)
-async def test_a_socks_proxy_that_refuses_is_a_failure_to_connect(answers: list[bytes], message: str) -> None:
-    async def socks(stream: trio.SocketStream) -> None:
-        async with stream:
-            for answer in answers:
-                await stream.receive_some(100)
-                await stream.send_all(answer)
-
-    async with trio.open_nursery() as nursery:
-        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        nursery.start_soon(trio.serve_listeners, socks, [listener])
-        proxy = f"socks5://127.0.0.1:{listener.socket.getsockname()[1]}"
-        error = await failure("http://feeds.example.org/", Limits(proxy=proxy))
-        nursery.cancel_scope.cancel()
-    assert isinstance(error, ConnectFailed)
-    assert str(error) == f"the proxy would not connect us: {message}"
-
-
-async def test_a_socks_proxy_is_given_the_name() -> None:
-    asked: list[bytes] = []
-
-    async def socks(stream: trio.SocketStream) -> None:
-        async with stream:
-            await stream.receive_some(100)
-            await stream.send_all(b"\x05\x00")
-            asked.append(await stream.receive_some(100))
-            await stream.send_all(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50")
-            await stream.receive_some(10_000)
-            await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-    async with trio.open_nursery() as nursery:
-        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        nursery.start_soon(trio.serve_listeners, socks, [listener])
-        proxy = f"socks5://127.0.0.1:{listener.socket.getsockname()[1]}"
-        async with open_http(Limits(proxy=proxy, allow_private_networks=False), Hosts(2, 1.0)) as http:
-            assert (await http.get("http://feeds.example.org/")).body == b"ok"
-        nursery.cancel_scope.cancel()
-    assert b"feeds.example.org" in asked[0]
-
-
-@pytest.mark.parametrize("proxy", ["ftp://proxy.example.org", "http://[", "proxy"])
-async def test_a_proxy_that_is_none_is_a_mistake_in_the_configuration(proxy: str) -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        async with open_http(Limits(proxy=proxy), Hosts(2, 1.0)):
-            pass
-    expected = "fetch.proxy: no URL of a proxy; give http://HOST:PORT or socks5://HOST:PORT"
-    assert raised.value.problems == (expected,)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from digestd.errors import AddressRefused, BadURL, Forbidden, HostPaused, HTTPStatus, RedirectFailed
+from digestd.errors import (
+    AddressRefused,
+    BadURL,
+    Forbidden,
+    HostPaused,
+    HTTPStatus,
+    NameNotFound,
+    RedirectFailed,
+)
 from digestd.ingest.http import open_http
 from digestd.ingest.network import connect
 from digestd.ingest.network.addresses import refusal
-from digestd.ingest.network.urls import redirected, target_of
+from digestd.ingest.network.urls import masked, redirected, target_of
 from digestd.ingest.politeness import Hosts
+from support.certificates import self_signed
 from support.fault_server import open_server, redirect, respond
 from support.http_door import FEED, Limits, opened
 
@@ -113,7 +123,11 @@ async def test_a_redirect_counts_at_the_other_host() -> None:
 async def test_every_hop_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     # The server of this test stands for a public one.
     public = IPv4Address("127.0.0.1")
-    monkeypatch.setattr(connect, "refusal", lambda address: None if address == public else refusal(address))
+
+    def judged(address: IPv4Address | IPv6Address, *, allow_private: bool = False) -> str | None:
+        return None if address == public else refusal(address, allow_private=allow_private)
+
+    monkeypatch.setattr(connect, "refusal", judged)
     handlers = {"/a": redirect("http://10.0.0.1/"), "/b": redirect("http://0x7f000002/")}
     async with opened(handlers, Limits(allow_private_networks=False)) as (server, http):
         with pytest.raises(AddressRefused) as raised:
@@ -127,6 +141,55 @@ async def test_every_hop_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
             "0x7f000002 leads to 127.0.0.2, a loopback address; "
             "if it is wanted, set fetch.allow_private_networks to true"
         )
+
+
+async def test_a_redirect_to_itself_that_sets_a_cookie_is_a_circle() -> None:
+    wall = respond(b"", 301, {"Location": "/a", "Set-Cookie": "seen=1"})
+    async with opened({"/a": wall}) as (server, http):
+        with pytest.raises(RedirectFailed) as raised:
+            await http.get(server.url("/a"))
+    assert str(raised.value) == f"the redirects go in a circle at {server.url('/a')}"
+    assert len(server.requests) == 1
+
+
+async def test_a_very_long_location_is_refused_and_a_long_one_is_not_told_whole() -> None:
+    path = "/" + "x" * 8_000
+    handlers = {"/a": redirect("/" + "x" * 60_000), "/b": redirect(path), path: redirect(path)}
+    async with opened(handlers) as (server, http):
+        with pytest.raises(RedirectFailed) as raised:
+            await http.get(server.url("/a"))
+        expected = f"{server.url('/a')} redirects to nowhere: the URL has more than 8192 characters"
+        assert str(raised.value) == expected
+        with pytest.raises(RedirectFailed) as raised:
+            await http.get(server.url("/b"))
+        shown = server.url(path)[:300]
+        assert str(raised.value) == f"the redirects go in a circle at {shown}…"
+
+
+async def test_a_redirect_from_https_to_http_is_refused_on_the_wire(tmp_path: Path) -> None:
+    server_context, client_context = self_signed(tmp_path)
+    async with open_server({"/plain": respond(b"changed on its way")}) as plain:
+        handlers = {"/a": redirect(plain.url("/plain"))}
+        serving = opened(handlers, ssl_context=server_context, client_context=client_context)
+        async with serving as (server, http):
+            with pytest.raises(RedirectFailed):
+                await http.get(server.url("/a"), headers={"Authorization": "Bearer t"})
+    assert plain.requests == []
+
+
+async def test_names_of_other_alphabets_are_told_in_ascii() -> None:
+    async def nowhere(host: str, port: int) -> list[str]:
+        return []
+
+    # The first letters are Cyrillic.
+    async with open_http(Limits(), Hosts(2, 1.0), resolve=nowhere) as http:
+        with pytest.raises(NameNotFound) as raised:
+            await http.get("http://\u0430\u0440\u0440\u04cf\u0435.com/")
+    assert str(raised.value) == "no such host: xn--80ak6aa92e.com"
+    onward = redirected(
+        target_of("http://example.org/").url, "http://\u0430\u0440\u0440\u04cf\u0435.com/?k=v"
+    )
+    assert masked(onward) == "http://xn--80ak6aa92e.com/?k=***"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import trio
 
 from digestd.errors import NameNotFound, ResolverBusy
 from digestd.ingest.http import open_http
-from digestd.ingest.network import connect, resolve
+from digestd.ingest.network import resolve, transport
 from digestd.ingest.network.resolve import THREADS, ThreadResolver
 from digestd.ingest.politeness import Hosts
 from support.http_door import Limits
@@ -159,7 +159,7 @@ async def test_a_name_that_hangs_is_not_found(names: Names, monkeypatch: pytest.
     def made(seconds: float) -> ThreadResolver:
         return ThreadResolver(seconds, names)
 
-    monkeypatch.setattr(connect, "ThreadResolver", made)
+    monkeypatch.setattr(transport, "ThreadResolver", made)
     async with open_http(Limits(timeout_seconds=0.25), Hosts(2, 1.0)) as http:
         with pytest.raises(NameNotFound) as caught:
             await http.get("http://hang.example/")

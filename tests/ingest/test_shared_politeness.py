@@ -12,9 +12,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from digestd.config import WorkerSettings
+from digestd.config import Secrets, WorkerSettings
 from digestd.errors import HostPaused, HTTPStatus, StoreUnavailable
 from digestd.feed.outage import OutageDetector
+from digestd.ingest.doors import Doors
 from digestd.ingest.politeness import Hosts
 from digestd.ingest.poll import Poller, PollResult
 from digestd.ingest.shutdown import Shutdown
@@ -48,7 +49,7 @@ class Replica:
         self.access = StoreAccess(store, self.metrics)
         poller = Poller(
             store=self.access,
-            http=http or NoHttp(),
+            doors=Doors(http or NoHttp(), Secrets({}, {})),
             kinds={"feed": self.kind},
             network=OutageDetector(),
             metrics=self.metrics,

@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 import trio
@@ -95,6 +96,51 @@ async def test_a_parser_that_stays_busy_puts_the_document_off(monkeypatch: pytes
             assert len((await parse(FEED, "https://example.com/two", None)).entries) == 1
 
 
+async def test_documents_that_were_heavy_last_time_leave_a_parser_to_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool, "QUEUE_SECONDS", 0.5)
+    with trio.fail_after(30):
+        async with open_parser(2) as parse:
+            monkeypatch.setattr(pool, "HEAVY_SECONDS", 0.0)
+            for name in ("one", "two"):
+                await parse(FEED, f"https://example.com/{name}", None)
+            monkeypatch.setattr(pool, "HEAVY_SECONDS", 30.0)
+            one, two, light = (f"https://example.com/{name}" for name in ("one", "two", "light"))
+            async with trio.open_nursery() as nursery:
+                begun = await nursery.start(_hold, parse._heavy.turn(one))
+                assert len((await parse(FEED, light, None)).entries) == 1
+                with pytest.raises(ParserBusy):
+                    await parse(FEED, two, None)
+                begun.cancel()
+            # Once it is read in time it is heavy no more.
+            await parse(FEED, two, None)
+            async with trio.open_nursery() as nursery:
+                begun = await nursery.start(_hold, parse._heavy.turn(one))
+                assert len((await parse(FEED, two, None)).entries) == 1
+                begun.cancel()
+
+
+async def _hold(
+    turn: AbstractAsyncContextManager[object], task_status: trio.TaskStatus[trio.CancelScope]
+) -> None:
+    with trio.CancelScope() as scope:
+        async with turn:
+            task_status.started(scope)
+            await trio.sleep_forever()
+
+
+def test_a_document_that_kills_its_parser_is_heavy_and_only_so_many_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool.HeavyDocuments, "_MOST", 3)
+    heavy = pool.HeavyDocuments(2)
+    for number in range(5):
+        heavy.note(str(number), heavy=True)
+    heavy.note("4", heavy=False)
+    assert list(heavy._urls) == ["2", "3"]
+
+
 def feed_of(entries: int, description: str = "") -> bytes:
     items = "".join(
         f"<item><guid>{number}</guid><description>{description}</description></item>"
@@ -168,13 +214,13 @@ def test_a_parser_s_memory_is_bounded() -> None:
         "try: feeds.parse_document(b'', '', None)\n"
         "except ParserDied as failure: print(failure)"
     )
-    assert done.stdout == "reading it needs more than 512 MiB of memory\n"
+    assert done.stdout == "reading it needs more than 200 MiB of memory\n"
 
 
 def test_a_parser_that_holds_much_memory_is_replaced() -> None:
     done = confined(
         "spent = lambda: confinement.is_spent(feeds.RESIDENT_BYTES)\n"
-        "print(spent()); kept = bytearray(200 * 2**20); print(spent())"
+        "print(spent()); kept = bytearray(100 * 2**20); print(spent())"
     )
     assert done.stdout == "False\nTrue\n"
 
@@ -195,7 +241,7 @@ def test_running_out_of_memory_or_stack_is_the_document_s_failure(monkeypatch: p
     monkeypatch.setattr(confinement, "_lower", lambda *_: None)
     monkeypatch.setattr(confinement, "_exhausted", False)
     for error, failure, message in (
-        (MemoryError(), ParserDied, "reading it needs more than 512 MiB of memory"),
+        (MemoryError(), ParserDied, "reading it needs more than 200 MiB of memory"),
         (RecursionError(), ParserFailed, "it is nested too deeply to be read"),
     ):
         monkeypatch.setattr(feeds, "parse_feed", raising(error))

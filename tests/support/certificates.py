@@ -61,5 +61,12 @@ def self_signed(
     return server, ssl.create_default_context(cafile=str(certificate))
 
 
+def encrypted_key(folder: Path, password: str) -> Path:
+    """The key that :func:`self_signed` made in `folder`, in a file that `password` opens."""
+    path = folder / "encrypted.pem"
+    _openssl("pkey", "-in", folder / "key.pem", "-aes256", "-passout", f"pass:{password}", "-out", path)
+    return path
+
+
 def _openssl(*arguments: str | Path) -> None:
     subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=30)

@@ -63,6 +63,18 @@ class Exchange:
         lines = [f"HTTP/1.1 {status} {_PHRASE}", *(f"{name}: {value}" for name, value in fields.items())]
         await self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
+    def send_at_once(self) -> None:
+        """Have small pieces sent without waiting for more (no Nagle)."""
+        stream = self.stream
+        plain = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+        plain.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    async def farewell(self) -> None:
+        """End TLS properly, as far as our own side goes."""
+        if isinstance(self.stream, trio.SSLStream):
+            with trio.move_on_after(1):
+                await self.stream.aclose()
+
     def reset(self) -> None:
         """Break the connection with a TCP reset."""
         stream = self.stream
@@ -102,7 +114,7 @@ async def open_server(
             server.connections += 1
             stream: Stream = plain
             if ssl_context:
-                stream = trio.SSLStream(plain, ssl_context, server_side=True, https_compatible=True)
+                stream = trio.SSLStream(plain, ssl_context, server_side=True)
             await _serve_connection(server, stream, connection)
 
         nursery.start_soon(trio.serve_listeners, serve, [listener])
@@ -168,6 +180,42 @@ def raw(data: bytes) -> Handler:
 
     async def handler(exchange: Exchange) -> None:
         await exchange.send(data)
+        raise HangUp
+
+    return handler
+
+
+def drip_raw(data: bytes) -> Handler:
+    """Send `data` a byte at a time, each in a packet of its own as far as that can be had, and end the connection."""
+
+    async def handler(exchange: Exchange) -> None:
+        exchange.send_at_once()
+        for position in range(min(len(data), 2_000)):
+            await exchange.send(data[position : position + 1])
+        await exchange.send(data[2_000:])
+        raise HangUp
+
+    return handler
+
+
+def again_and_again(data: bytes, pause_seconds: float = 0.0, *, first: bytes = b"") -> Handler:
+    """Send `first`, and then `data` for ever."""
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.send(first + data)
+        while True:
+            await trio.sleep(pause_seconds)
+            await exchange.send(data)
+
+    return handler
+
+
+def reflect_in_a_broken_field(name: str) -> Handler:
+    """Send back what the request's field `name` says, in a field that is none."""
+
+    async def handler(exchange: Exchange) -> None:
+        value = exchange.request.headers[name]
+        await exchange.send(f"HTTP/1.1 200 OK\r\nno field {value}\r\n\r\n".encode("latin-1"))
         raise HangUp
 
     return handler

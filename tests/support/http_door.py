@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import pytest
 import trio
 
+from digestd.errors import FetchError
 from digestd.ingest.http import HttpClient, open_http
+from digestd.ingest.network.resolve import Resolver
 from digestd.ingest.politeness import Hosts
 from support.fault_server import Handler, Server, open_server
 
@@ -28,6 +31,9 @@ class Limits:
     proxy: str | None = None
 
 
+GUARDED = Limits(allow_private_networks=False)
+
+
 @asynccontextmanager
 async def opened(
     handlers: Mapping[str, Handler],
@@ -44,3 +50,30 @@ async def opened(
             open_http(limits or Limits(), hosts or Hosts(2, 1.0), ssl_context=client_context) as http,
         ):
             yield server, http
+
+
+def answering(*addresses: str) -> Resolver:
+    """A resolver to whom every name leads to `addresses`."""
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return addresses
+
+    return resolve
+
+
+def failing(error: OSError | UnicodeError) -> Resolver:
+    """A resolver that raises `error` for every name."""
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        raise error
+
+    return resolve
+
+
+async def failure_of(url: str, limits: Limits, resolve: Resolver | None = None) -> FetchError:
+    """What fetching `url` raises; it may take 10 s."""
+    with trio.fail_after(10):
+        async with open_http(limits, Hosts(2, 1.0), resolve=resolve) as http:
+            with pytest.raises(FetchError) as raised:
+                await http.get(url)
+    return raised.value

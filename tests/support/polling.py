@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import trio
 
-from digestd.config import WorkerSettings
+from digestd.config import Secrets, WorkerSettings
 from digestd.feed.outage import OutageDetector
 from digestd.ingest.bell import Bell
+from digestd.ingest.doors import Doors
 from digestd.ingest.politeness import Hosts
 from digestd.ingest.poll import Poller
 from digestd.ingest.shutdown import Shutdown
@@ -80,9 +81,10 @@ class Bench:
         kinds: Mapping[str, Kind] = {"feed": self.kind}
         access = StoreAccess(self.store, self.metrics)
         chance = random.Random(1)
+        self.doors = Doors(NoHttp(), Secrets({}, {}))
         poller = Poller(
             store=access,
-            http=NoHttp(),
+            doors=self.doors,
             kinds=kinds,
             network=self.network,
             metrics=self.metrics,

@@ -19,7 +19,7 @@ from digestd.cli.tables import distance, looking_into, prepared, print_table, st
 from digestd.config import Configuration
 from digestd.digest.excerpt import heading
 from digestd.feed.html import to_text
-from digestd.feed.text import strip_controls
+from digestd.feed.text import collapse, strip_controls
 from digestd.model import Article, mask_url
 from digestd.store import ArticleQuery, EntrySetAside
 
@@ -170,11 +170,12 @@ def _described(article: Article) -> str:
         "updated": stamp(article.updated_at),
         "page": f"{page}, attempts: {article.extraction_attempts}",
     }
-    lines = [f"{name:<12}{value}" for name, value in facts.items() if value]
+    # On one line each, whatever stands in them: a second line could be taken for another fact.
+    lines = [f"{name:<12}{collapse(value)}" for name, value in facts.items() if value]
     text = article.text or to_text(article.content or article.summary or "")
     origin = "text of the page" if article.text else "text of the feed"
     body = "\n".join(_wrapped(line) for line in text.splitlines()) or "(no text)"
-    title = article.title or heading(article.text or "")
+    title = collapse(article.title) or heading(article.text or "")
     return strip_controls("\n".join([title, "", *lines, "", f"-- {origin}", "", body]))
 
 

@@ -18,7 +18,7 @@ from digestd.digest.excerpt import excerpt, heading
 from digestd.digest.render import render_digest
 from digestd.digest.select import Item
 from digestd.feed.html import to_text
-from digestd.model import Article, SourceStatus, mask_url
+from digestd.model import Article, SourceStatus, mask_link, mask_url
 
 
 def sources(file: Path | None, level: str | None, *, failing: bool, as_json: bool) -> None:
@@ -54,7 +54,7 @@ def as_item(article: Article) -> Item:
     return Item(
         source=article.source_name,
         title=article.title or heading(article.text or ""),
-        link=article.url,
+        link=article.url and mask_link(article.url),
         published_at=article.published_at,
         text=text,
         dated=article.published_from != "first_seen",

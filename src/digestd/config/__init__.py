@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from digestd.config import environment
 from digestd.config.environment import Environment
 from digestd.config.files import read_yaml
+from digestd.config.secrets import Secrets
 from digestd.config.settings import (
     DatabaseSettings,
     ExtractSettings,
@@ -35,6 +36,7 @@ __all__ = [
     "DatabaseSettings",
     "ExtractSettings",
     "FetchSettings",
+    "Secrets",
     "Settings",
     "WebSettings",
     "WorkerSettings",
@@ -51,7 +53,7 @@ DEFAULT_FILES = (Path("conf/digestd.yaml"), Path("/etc/digestd/digestd.yaml"))
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """All that is in force: the file it came from (None: the defaults), settings, sources, warnings, which keys the
-    environment set (`SECTION_KEY` names), and the files that the sources stand in."""
+    environment set (`SECTION_KEY` names), the files that the sources stand in, and where their secrets are found."""
 
     file: Path | None
     settings: Settings
@@ -59,6 +61,7 @@ class Configuration:
     warnings: tuple[str, ...] = ()
     from_environment: frozenset[str] = frozenset()
     source_files: tuple[Path, ...] = ()
+    secrets: Secrets = field(default=Secrets({}, {}), repr=False, compare=False)
 
     def fingerprint(self) -> str:
         """The sha256 (hex) of the sources, equal in every process that was given the same ones."""
@@ -121,7 +124,21 @@ def load(option: Path | None, environ: Mapping[str, str], kinds: Collection[str]
     if settings is None:
         raise ConfigurationError(problems)
     used = frozenset(f"{s}_{k}".upper() for s, keys in env.values.items() for k in keys)
-    return Configuration(file, settings, tuple(sources.specs), env.warnings, used, tuple(sources.files))
+    secrets = Secrets(sources.literals, environ)
+    warnings = (*env.warnings, *_missing_secrets(sources.specs, secrets))
+    return Configuration(file, settings, tuple(sources.specs), warnings, used, tuple(sources.files), secrets)
+
+
+def _missing_secrets(specs: Iterable[SourceSpec], secrets: Secrets) -> Iterator[str]:
+    """What keeps single sources from being polled is no reason to refuse all others."""
+    for spec in specs:
+        try:
+            access = secrets.access_of(spec) if spec.enabled else None
+        except ConfigurationError as error:
+            yield from error.problems
+        else:
+            if access is not None and access.headers and not spec.url.startswith("https:"):
+                yield f"source {spec.name!r}: its secrets are sent without TLS, for everyone on the way to read"
 
 
 def database_url(settings: DatabaseSettings, environ: Mapping[str, str]) -> str:

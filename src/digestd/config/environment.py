@@ -1,4 +1,5 @@
-"""Settings from the environment: `SECTION_KEY`, or `SECTION_KEY_FILE` naming a file that holds the value."""
+"""Settings from the environment: `SECTION_KEY`, or `SECTION_KEY_FILE` naming a file that holds the value, or a
+credential of systemd called `section_key`."""
 
 from __future__ import annotations
 
@@ -43,13 +44,14 @@ def read(environ: Mapping[str, str]) -> Environment:
 
     Names that are no key are dropped before validation, since other programs set such names too (Kubernetes sets
     `DATABASE_PORT` for a service called "database"); one that is nearly a key earns a warning. A variable wins over
-    its `_FILE` form. A file that cannot be read is a problem.
+    its `_FILE` form, and that over a credential of systemd (a file `database_url` in `$CREDENTIALS_DIRECTORY`). A file
+    that cannot be read is a problem.
     """
     names = variable_names()
     known: dict[str, str] = {}
     problems: list[str] = []
     for name in names:
-        file_name = environ.get(f"{name}_FILE")
+        file_name = environ.get(f"{name}_FILE") or _credential(name, environ)
         if name in environ:
             known[name] = environ[name]
         elif file_name:
@@ -60,6 +62,12 @@ def read(environ: Mapping[str, str]) -> Environment:
                 shown = mask_url(file_name)
                 problems.append(f"environment: {name}_FILE: cannot read {shown}: {_reason(error)}")
     return Environment(_nested(known), tuple(problems), _near_misses(environ, names))
+
+
+def _credential(name: str, environ: Mapping[str, str]) -> str | None:
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(folder or "/") / name.lower()
+    return str(path) if folder and path.is_file() else None
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

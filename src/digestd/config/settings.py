@@ -42,7 +42,7 @@ class WorkerSettings(Section):
 class DatabaseSettings(Section):
     """Where articles are kept. Without `url`, SQLite in the state directory."""
 
-    url: str | None = None
+    url: str | None = Field(default=None, repr=False)
     pool_size: int = Field(default=4, ge=1, le=1000)
     connect_timeout_seconds: PositiveSeconds = 5
 
@@ -69,7 +69,7 @@ class FetchSettings(Section):
     allow_private_networks: bool = False
     per_host_concurrency: int = Field(default=2, ge=1)
     per_host_delay_seconds: Seconds = 1
-    proxy: str | None = None
+    proxy: str | None = Field(default=None, repr=False)
 
     @field_validator("user_agent")
     @classmethod

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 
+from digestd.config.access import Secret
 from digestd.config.files import read_yaml
+from digestd.config.options import checked, sealed
 from digestd.config.settings import Interval, Seconds, Section
 from digestd.config.wording import problem_lines, shown_word
 from digestd.errors import ConfigurationError
@@ -51,6 +53,7 @@ class SourceEntry(Section):
             raise ValueError(
                 "content must be 'page' (fetch the article's page) or 'feed' (what the feed says is enough)"
             )
+        checked(options)
         return options
 
     @field_validator("url")
@@ -89,6 +92,7 @@ class SourceList:
         self._places: dict[str, str] = {}
         self.files: list[Path] = []
         self.specs: list[SourceSpec] = []
+        self.literals: dict[str, Secret] = {}
         self.problems: list[str] = []
 
     def read_file(self, path: Path) -> None:
@@ -111,9 +115,9 @@ class SourceList:
             self.problems.append(f"{file}: sources: must be a list of sources, each with name and url")
             return
         for number, item in enumerate(data):
-            self.problems += self._add_one(item, f"{file}: sources[{number}]")
+            self.problems += self._add_one(item, f"{file}: sources[{number}]", Path(file).parent)
 
-    def _add_one(self, item: Any, place: str) -> Iterator[str]:
+    def _add_one(self, item: Any, place: str, folder: Path) -> Iterator[str]:
         label = item.get("name") if isinstance(item, dict) else None
         shown = f"{place} ({shown_word(label)})" if isinstance(label, str) and label.isprintable() else place
         try:
@@ -127,7 +131,9 @@ class SourceList:
             yield f"{shown}: name: used before at {self._places[entry.name]}; every source needs a name of its own"
         else:
             self._places[entry.name] = place
-            self.specs.append(SourceSpec(**entry.model_dump()))
+            options, literals = sealed(entry.options, entry.name, folder)
+            self.literals |= literals
+            self.specs.append(SourceSpec(**{**entry.model_dump(), "options": options}))
 
 
 def _known(kind: str, kinds: Collection[str]) -> str:

@@ -129,6 +129,7 @@ class Following:
     async def _apply_sources(self, config: Configuration) -> None:
         for warning in config.warnings:
             get_logger().warning("worker.configuration.warning", message=warning)
+        self._pipeline.doors.adopt(config.secrets)
         fingerprint = config.fingerprint()
         report = await self._store.sync_sources(config.sources, fingerprint=fingerprint)
         self._config, self._fingerprint = config, fingerprint

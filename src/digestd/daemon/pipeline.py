@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+import trio
+
 from digestd import __version__, kinds
 from digestd.config import Configuration, Settings, database_url
 from digestd.daemon.ending import Ending
 from digestd.errors import StoreUnavailable
 from digestd.feed.outage import OutageDetector
 from digestd.ingest.bell import Bell
+from digestd.ingest.doors import Doors
 from digestd.ingest.extraction.pages import Pages
 from digestd.ingest.extraction.service import TURN_SECONDS, Extraction, Limits
 from digestd.ingest.http import open_http
@@ -33,6 +36,9 @@ from digestd.store.sql import open_store
 PARSERS = 2
 """Feeds read at one time: one that is slow to read must not hold up all others."""
 
+START_PATIENCE_SECONDS = 80.0
+"""For how long a start waits for a database that was opened and cannot be used."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -46,6 +52,7 @@ class Pipeline:
     owner: str
     kinds: Kinds
     bell: Bell
+    doors: Doors
 
 
 class Kinds:
@@ -80,16 +87,21 @@ async def open_pipeline(
     """Store, HTTP, parser and reader, opened in this order and closed in the other. None when a signal came before they
     stood. `on_page` is told the outcome of each attempt at an article's page.
 
-    Error handling: :class:`digestd.errors.StoreError` when the database is not to be had.
+    Error handling: :class:`digestd.errors.StoreError` when the database is not to be had, or was opened and cannot be
+    used for over a minute.
     """
     settings = config.settings
     owner = current_owner()
     async with AsyncExitStack() as opened:
-        store = await _opened_store(config, environ, ending, owner, opened)
+        store = await _opened_store(config, environ, ending, owner, metrics, opened)
         if store is None:
             yield None
             return
-        enabled = [status for status in await _synced(config, store) if status.source.spec.enabled]
+        known = await _synced(config, store, ending)
+        if known is None:
+            yield None
+            return
+        enabled = [status for status in known if status.source.spec.enabled]
         hosts = Hosts(settings.fetch.per_host_concurrency, settings.fetch.per_host_delay_seconds)
         async with (
             open_http(settings.fetch, hosts) as http,
@@ -102,9 +114,10 @@ async def open_pipeline(
             used = frozenset(status.source.spec.kind for status in enabled)
             loaded = Kinds(kinds.Tools(parse_feed=parse), used)
             statuses = [status for status in enabled if loaded.has(status.source.spec)]
+            doors = Doors(http, config.secrets)
             poller = Poller(
                 store=access,
-                http=http,
+                doors=doors,
                 kinds=loaded.by_name,
                 network=OutageDetector(_answered_last_time(statuses)),
                 metrics=metrics,
@@ -119,11 +132,16 @@ async def open_pipeline(
             if settings.extract.enabled:
                 pages = Pages(http, Robots(http), hosts, read, user_agent=settings.fetch.user_agent)
                 extraction = _extraction(settings, pages, around, metrics, bell, on_page)
-            yield Pipeline(around, statuses, extraction, store, owner, loaded, bell)
+            yield Pipeline(around, statuses, extraction, store, owner, loaded, bell, doors)
 
 
 async def _opened_store(
-    config: Configuration, environ: Mapping[str, str], ending: Ending, owner: str, opened: AsyncExitStack
+    config: Configuration,
+    environ: Mapping[str, str],
+    ending: Ending,
+    owner: str,
+    metrics: Metrics,
+    opened: AsyncExitStack,
 ) -> Store | None:
     """The store, entered into `opened`; None when a signal came first."""
     database = config.settings.database
@@ -132,6 +150,7 @@ async def _opened_store(
         owner=owner,
         pool_size=database.pool_size,
         connect_timeout_seconds=database.connect_timeout_seconds,
+        calls=metrics.store,
     )
     store: Store | None = None
     try:
@@ -202,19 +221,36 @@ def _answered_last_time(statuses: list[SourceStatus]) -> set[str]:
     return {key_of(s.source.url) for s in statuses if s.last_success_at is not None} - failing
 
 
-async def _synced(config: Configuration, store: Store) -> list[SourceStatus]:
-    """Make the store's sources those of the files, and read them with their state."""
-    log = get_logger()
+async def _synced(config: Configuration, store: Store, ending: Ending) -> list[SourceStatus] | None:
+    """Make the store's sources those of the files, and read them with their state; None when a signal came first.
+
+    The database was there a moment ago. If it is busy now, with the long first lists of others for one, that is waited
+    for: `StoreUnavailable` only when it lasts.
+    """
     for warning in config.warnings:
-        log.warning("worker.configuration.warning", message=warning)
+        get_logger().warning("worker.configuration.warning", message=warning)
+    deadline = trio.current_time() + START_PATIENCE_SECONDS
+    while not ending.shutdown.begun.is_set():
+        try:
+            await _apply(config, store)
+            return await store.sources()
+        except StoreUnavailable as error:
+            if trio.current_time() > deadline:
+                raise
+            get_logger().warning("worker.start.waiting", error=str(error), effect="tried again in a second")
+        with ending.shutdown.idle():
+            await trio.sleep(1)
+    return None
+
+
+async def _apply(config: Configuration, store: Store) -> None:
     if config.file is None and not config.sources:
         # Without any file an empty list is no decision to remove everything that was polled before.
-        log.warning(
+        get_logger().warning(
             "worker.configuration.warning", message="no settings file was found; `digestd init` writes one"
         )
     else:
         tell_synced(await store.sync_sources(config.sources, fingerprint=config.fingerprint()))
-    return await store.sources()
 
 
 def tell_synced(report: SyncReport) -> None:

@@ -19,7 +19,13 @@ from digestd.feed.entry import Prose, language_tag, make_entry
 from digestd.feed.html import to_text
 from digestd.feed.jsonfeed import parse_json_feed
 from digestd.feed.link import absolute_link, is_web_address
-from digestd.feed.refusal import looks_like_html, not_a_feed, refuse_too_many, refuse_too_much_text
+from digestd.feed.refusal import (
+    looks_like_html,
+    not_a_feed,
+    refuse_too_many,
+    refuse_too_many_elements,
+    refuse_too_much_text,
+)
 from digestd.feed.text import collapse
 from digestd.feed.truncation import is_cut_off
 from digestd.model import Document, Entry
@@ -71,6 +77,7 @@ def parse_feed(body: bytes, url: str, content_type: str | None) -> Document:
 
 
 def _parse_xml(text: str, raw: str, url: str) -> Document:
+    refuse_too_many_elements(text)
     parsed = _feedparser(text, url)
     entries = parsed.get("entries") or []
     version = parsed.get("version") or ""

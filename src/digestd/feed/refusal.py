@@ -28,6 +28,7 @@ _HTML_DOCTYPE = re.compile(rf"{_PROLOGUE}<!doctype\s+html\b", re.DOTALL | re.IGN
 _PAGE_ROOTS = frozenset({"html", "head", "body"})
 _FRAGMENT = re.compile(r"<(?:html|head|body|meta|script|div|p|img|table|center)\b", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^<>]{0,200}>(.{0,2000}?)</title", re.DOTALL | re.IGNORECASE)
+_ENTRY = re.compile(r"<(?:[a-z][\w.-]{0,40}:)?(?:item|entry)[\s/>]", re.IGNORECASE)
 _NO_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\ufffd]")
 
 
@@ -67,6 +68,13 @@ def _page(head: str) -> str:
     if len(title) > _LONGEST_TITLE:
         title = title[: _LONGEST_TITLE - 1].rstrip() + "…"
     return f"an HTML page (title '{title}')" if title else "an HTML page"
+
+
+def refuse_too_many_elements(text: str) -> None:
+    """Raise :class:`~digestd.errors.ParserFailed` where the XML `text` begins so many items or entries that
+    :func:`refuse_too_many` would refuse it after a long time of reading."""
+    # Those that are quoted count too: no feed quotes so many.
+    refuse_too_many(sum(1 for _ in _ENTRY.finditer(text)))
 
 
 def refuse_too_many(entries: int) -> None:

@@ -7,10 +7,11 @@ import re
 # NUL fits into no PostgreSQL text, a lone surrogate into no UTF-8.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-# C0 but tab and newline, DEL, C1, and the characters that turn or hide text (Unicode TR 36, 3.1;
-# CVE-2021-42574).
+# C0 but tab and newline, DEL, C1, line separators, and the characters that turn, hide or tag text (Unicode TR 36, 3.1;
+# CVE-2021-42574). The two joiners stay: Indic scripts, Persian and emoji are not written right without.
 _CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
 
@@ -25,7 +26,7 @@ def collapse(text: str) -> str:
 
 
 def strip_controls(text: str) -> str:
-    """Give `text` fit for a terminal: no control character but tab and newline, no bidirectional override.
+    """Give `text` fit for a terminal: no control character but tab and newline, none that turns or hides text.
 
     For everything that came from outside, before it is printed or put into a message.
     """

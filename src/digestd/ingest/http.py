@@ -14,8 +14,10 @@ import httpcore2
 import httpx2
 import trio
 
+from digestd.config.access import Access
 from digestd.errors import (
     BadURL,
+    ConfigurationError,
     ConnectFailed,
     FetchTimeout,
     HostPaused,
@@ -27,8 +29,9 @@ from digestd.ingest.network.body import Wanted, drain, read
 from digestd.ingest.network.coding import ACCEPT_ENCODING
 from digestd.ingest.network.resolve import Resolver
 from digestd.ingest.network.statuses import retry_after_seconds, sentence
-from digestd.ingest.network.transport import open_transport
+from digestd.ingest.network.transport import WAY, open_transport
 from digestd.ingest.network.urls import REDIRECTS, carried, masked, redirected, same_origin, target_of
+from digestd.ingest.network.ways import Own, Way, way_of
 from digestd.ingest.politeness import Hosts, key_of
 from digestd.model import Response
 
@@ -106,10 +109,22 @@ class _NoCookies(CookieJar):
 class HttpClient:
     """Fetches documents; made by :func:`open_http`. An implementation of :class:`digestd.kinds.Http`."""
 
-    def __init__(self, client: httpx2.AsyncClient, limits: FetchLimits, hosts: Hosts) -> None:
+    def __init__(
+        self, client: httpx2.AsyncClient, limits: FetchLimits, hosts: Hosts, own: Own | None = None
+    ) -> None:
         self._client = client
         self._limits = limits
         self._hosts = hosts
+        self._own = own or Own()
+
+    def with_access(self, access: Access, url: str) -> HttpClient:
+        """The same door, for the source at `url`: what `access` holds goes to the origin of `url` and to no other, but
+        for its proxy, which everything goes over.
+
+        Raises :class:`~digestd.errors.BadURL`.
+        """
+        own = Own(target_of(url).url, access.headers, way_of(access))
+        return HttpClient(self._client, self._limits, self._hosts, own)
 
     async def get(
         self,
@@ -131,6 +146,7 @@ class HttpClient:
         """
         target = target_of(url)
         asked = {name.lower(): value for name, value in (headers or {}).items()}
+        asked |= self._own.headers_for(target.url)
         if target.authorization is not None:
             asked.setdefault("authorization", target.authorization)
         wanted = Wanted(self._limits.max_body_bytes, only, cut_at)
@@ -145,8 +161,9 @@ class HttpClient:
         self, url: httpx2.URL, headers: dict[str, str], wanted: Wanted, permit: Permit | None
     ) -> Response:
         visited = {url}
+        way = self._own.way_to(url)
         while True:
-            answer = await self._exchange(url, headers, wanted, hops=len(visited) - 1)
+            answer = await self._exchange(url, headers, wanted, way, hops=len(visited) - 1)
             if isinstance(answer, Response):
                 return answer
             onward = redirected(url, answer)
@@ -160,6 +177,7 @@ class HttpClient:
             self._count(url, onward)
             if not same_origin(url, onward):
                 headers = carried(headers)
+                way = way and way.abroad()
             visited.add(onward)
             url = onward
 
@@ -176,11 +194,11 @@ class HttpClient:
         self._hosts.count(target)
 
     async def _exchange(
-        self, url: httpx2.URL, headers: dict[str, str], wanted: Wanted, *, hops: int
+        self, url: httpx2.URL, headers: dict[str, str], wanted: Wanted, way: Way | None, *, hops: int
     ) -> Response | str:
         """Ask once. Returns the answer, or the `Location` of a redirect."""
         with _translated():
-            response = await self._send(url, headers)
+            response = await self._send(url, headers, way)
             async with aclosing(response):
                 status = response.status_code
                 if status in REDIRECTS:
@@ -194,13 +212,14 @@ class HttpClient:
                 body = await read(response, wanted)
                 return Response(str(url), status, _fields(response), body)
 
-    async def _send(self, url: httpx2.URL, headers: dict[str, str]) -> httpx2.Response:
+    async def _send(self, url: httpx2.URL, headers: dict[str, str], way: Way | None) -> httpx2.Response:
         try:
             # Field values are kept as latin-1 (RFC 9110, 5.5), so that validators go back byte for byte.
             fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
         except UnicodeEncodeError as error:
             raise BadURL("a header of the request has characters that HTTP cannot carry") from error
-        request = self._client.build_request("GET", url, headers=fields)
+        extensions = None if way is None else {WAY: way}
+        request = self._client.build_request("GET", url, headers=fields, extensions=extensions)
         try:
             return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         except (ValueError, httpx2.InvalidURL) as error:
@@ -230,12 +249,16 @@ def _translated() -> Iterator[None]:
         raise ProtocolFailed(f"the server broke HTTP: {_quoted(error)}") from error
     except (httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol) as error:
         raise BadURL("the request cannot be put into HTTP; check URL and headers") from error
+    except ConfigurationError as error:
+        raise BadURL("the proxy of the source is no URL of a proxy") from error
     except httpcore2.ProxyError as error:
         raise ConnectFailed(f"the proxy would not connect us: {_quoted(error)}") from error
 
 
 def _quoted(error: Exception) -> str:
-    return str(error).rstrip(".")[:_QUOTED_CHARACTERS]
+    """What the library says, without what it quotes: a server could quote our own credentials, or steer a terminal."""
+    said = str(error).partition(": bytearray(")[0].rstrip(".")
+    return "".join(character for character in said if character.isprintable())[:_QUOTED_CHARACTERS]
 
 
 def _fields(response: httpx2.Response) -> Mapping[str, str]:

@@ -11,13 +11,25 @@ from datetime import UTC, datetime
 import trio
 
 from digestd.config import WorkerSettings
-from digestd.errors import StoreUnavailable
+from digestd.config.access import Access
+from digestd.errors import BadURL, ConfigurationError, StoreUnavailable
 from digestd.feed.outage import OutageDetector
 from digestd.ingest.bell import Bell
+from digestd.ingest.doors import Doors
 from digestd.ingest.politeness import key_of
 from digestd.ingest.storing import StoreAccess
-from digestd.ingest.verdict import ANSWERED, UNREACHED, broken, is_put_off, judge, late, record_of
-from digestd.kinds import Http, Kind
+from digestd.ingest.verdict import (
+    ANSWERED,
+    UNREACHED,
+    broken,
+    is_put_off,
+    judge,
+    late,
+    record_of,
+    redacted,
+    unequipped,
+)
+from digestd.kinds import Kind
 from digestd.log import bound, get_logger
 from digestd.metrics import Metrics
 from digestd.model import Failure, Outcome, PollState, Step
@@ -51,7 +63,7 @@ class Poller:
         self,
         *,
         store: StoreAccess,
-        http: Http,
+        doors: Doors,
         kinds: Mapping[str, Kind],
         network: OutageDetector,
         metrics: Metrics,
@@ -61,7 +73,7 @@ class Poller:
         news: Bell | None = None,
     ) -> None:
         self._store = store
-        self._http = http
+        self._doors = doors
         self._kinds = kinds
         self._network = network
         self._metrics = metrics
@@ -142,10 +154,15 @@ class Poller:
         kind = claim.source.spec.kind
         bug: Exception | None = None
         step: Step | None = None
+        access = Access()
         limit = self._settings.poll_timeout_seconds
         with trio.move_on_after(limit) as deadline:
             try:
-                step = await self._kinds[kind].step(claim.source, state, self._http)
+                http, access = await self._doors.open(claim.source.spec)
+            except (ConfigurationError, BadURL) as error:
+                return unequipped(state, error), None
+            try:
+                step = await self._kinds[kind].step(claim.source, state, http)
             # The border round all kinds, third parties' too: what is not a value is a bug, kept apart from Cancelled.
             except* Exception as group:  # noqa: BLE001 - see above
                 bug = group
@@ -155,7 +172,8 @@ class Poller:
             bug = TypeError("step() returned None")
         if step is None or bug is not None:
             assert bug is not None
-            return broken(state, kind, bug), bug
+            return redacted(broken(state, kind, bug), access), bug
+        step = redacted(step, access)
         self._watch_network(claim.source.url, step.failure)
         return step, None
 

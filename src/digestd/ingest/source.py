@@ -26,6 +26,8 @@ STORE_UNAVAILABLE = "store_unavailable"
 """The reason of a `Wait` of ours, beside those of the store: there was nobody to ask."""
 HELD_UP = ("host", "host_paused")
 """The reasons of a `Wait` that concern the whole host: other processes have just started there, or it is paused."""
+LEASED_LOOK_SECONDS = 5.0
+"""After how long a source that another process polls is looked at again."""
 PLACE_WITHOUT_TURN_SECONDS = 5.0
 LONGEST_PAUSE_ONCE_SECONDS = 10.0
 """How long `--once` waits for a host that wants to be left alone."""
@@ -83,6 +85,9 @@ class SourceLife:
                 delay = answer.next_delay_seconds
             elif isinstance(answer, Wait):
                 delay = answer.seconds
+                if answer.reason == "leased":
+                    # The end of a lease says when its holder is surely dead, not when it is done.
+                    delay = min(delay, LEASED_LOOK_SECONDS)
             else:
                 delay = None
                 if answer is not None:

@@ -3,9 +3,11 @@ nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from digestd.config import WorkerSettings
+from digestd.config.access import Access
+from digestd.errors import BadURL, ConfigurationError
 from digestd.feed.schedule import Schedule, after_deferral, after_failure, after_success, state_after
 from digestd.model import Failure, PollState, Step
 from digestd.store import Claim, StepRecord
@@ -86,6 +88,18 @@ def late(state: PollState, limit: float) -> Step:
     """The step of a kind that did not end within `limit` seconds."""
     message = f"the poll did not end within {limit:g} s (worker.poll_timeout_seconds)"
     return Step(next_state=state, failure=Failure("timeout", message))
+
+
+def unequipped(state: PollState, error: ConfigurationError | BadURL) -> Step:
+    """The step of a source that cannot be asked with what its options say."""
+    return Step(next_state=state, failure=Failure("settings", str(error)[:_LONGEST_MESSAGE]))
+
+
+def redacted(step: Step, access: Access) -> Step:
+    """`step` without the secrets of `access` in its words: servers send back what they were sent."""
+    if step.failure is None or not access.hidden:
+        return step
+    return replace(step, failure=replace(step.failure, message=access.redacted(step.failure.message)))
 
 
 def broken(state: PollState, kind: str, bug: Exception) -> Step:

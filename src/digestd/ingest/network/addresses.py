@@ -10,16 +10,26 @@ import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-# The first match decides, so single addresses stand before the network they lie in.
+# Whoever reaches one of these gets the keys of the machine; no feed lives there, so no setting opens them.
+_METADATA = frozenset(
+    ip_address(address)
+    for address in (
+        "169.254.169.254",
+        # Of containers: ECS and EKS.
+        "169.254.170.2",
+        "169.254.170.23",
+        "fd00:ec2::23",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "100.100.100.200",
+        "192.0.0.192",
+        # Public by number, yet answered by the host that a virtual machine of Azure runs on.
+        "168.63.129.16",
+    )
+)
 _IPV4_REFUSED = tuple(
     (IPv4Network(network), reason)
     for network, reason in (
-        ("169.254.169.254/32", "a cloud metadata address"),
-        ("169.254.170.2/32", "a cloud metadata address"),
-        ("100.100.100.200/32", "a cloud metadata address"),
-        ("192.0.0.192/32", "a cloud metadata address"),
-        # Public by number, yet answered by the host that a virtual machine of Azure runs on.
-        ("168.63.129.16/32", "a cloud metadata address"),
         ("0.0.0.0/8", "an unspecified address"),
         ("10.0.0.0/8", "a private address"),
         ("100.64.0.0/10", "a carrier-grade NAT address"),
@@ -50,8 +60,6 @@ _IPV6_REFUSED = tuple(
         ("2001:db8::/32", "a documentation address"),
         ("2001::/23", "an address reserved for protocols"),
         ("3fff::/20", "a documentation address"),
-        ("fd00:ec2::254/128", "a cloud metadata address"),
-        ("fd20:ce::254/128", "a cloud metadata address"),
         ("fc00::/7", "a unique local address"),
         ("fe80::/10", "a link-local address"),
         ("fec0::/10", "a site-local address"),
@@ -61,31 +69,33 @@ _IPV6_REFUSED = tuple(
 # IANA has given out nothing else for unicast.
 _IPV6_UNICAST = IPv6Network("2000::/3")
 
-_IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
-_IPV4_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
-_IPV4_COMPATIBLE = IPv6Network("::/96")
-_NAT64 = IPv6Network("64:ff9b::/96")
+_LAST_32_BITS = (
+    (IPv6Network("::ffff:0:0/96"), "IPv4-mapped"),
+    (IPv6Network("::ffff:0:0:0/96"), "IPv4-translated"),
+    (IPv6Network("::/96"), "IPv4-compatible"),
+    (IPv6Network("64:ff9b::/96"), "NAT64"),
+)
 _6TO4 = IPv6Network("2002::/16")
 _ISATAP_INTERFACES = (0x00005EFE, 0x02005EFE)
 
 
-def refusal(address: IPv4Address | IPv6Address) -> str | None:
+def refusal(address: IPv4Address | IPv6Address, *, allow_private: bool = False) -> str | None:
     """Say what `address` is, when that is a reason not to connect to it: "a loopback address"; else None.
 
-    IPv4 addresses inside IPv6 ones are judged too: mapped and compatible (RFC 4291), translated (RFC 2765),
-    NAT64 (RFC 6052), 6to4 (RFC 3056) and ISATAP (RFC 5214). Teredo (RFC 4380) and local NAT64 (RFC 8215) are
-    refused whatever they hold.
+    With `allow_private`, only the metadata services of clouds are refused. IPv4 addresses inside IPv6 ones are judged
+    too: mapped and compatible (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC 3056) and ISATAP
+    (RFC 5214). Teredo (RFC 4380) and local NAT64 (RFC 8215) are refused whatever they hold.
     """
-    if isinstance(address, IPv4Address):
-        return _first_match(address)
-    reason = _first_match(address)
-    if reason is not None:
+    reason = _own_refusal(address, allow_private)
+    if reason is not None or isinstance(address, IPv4Address):
         return reason
-    embedded, form = _embedded(address)
-    if embedded is not None:
-        reason = _first_match(embedded)
-        return f"{reason} ({embedded} in {form} form)" if reason else None
-    return None if address in _IPV6_UNICAST else "a reserved address"
+    embedded = _embedded(address)
+    for inner, form in embedded.items():
+        reason = _own_refusal(inner, allow_private)
+        if reason is not None:
+            return f"{reason} ({inner} in {form} form)"
+    is_known = allow_private or embedded or address in _IPV6_UNICAST
+    return None if is_known else "a reserved address"
 
 
 def is_private_host(host: str) -> bool:
@@ -111,24 +121,28 @@ def _literal(name: str) -> Iterator[IPv4Address | IPv6Address]:
             return
 
 
-def _first_match(address: IPv4Address | IPv6Address) -> str | None:
+def _own_refusal(address: IPv4Address | IPv6Address, allow_private: bool) -> str | None:
+    """What :func:`refusal` says of `address` itself, whatever it holds."""
+    # A zone (fe80::1%eth0) would make another address of it.
+    if (IPv6Address(int(address)) if isinstance(address, IPv6Address) else address) in _METADATA:
+        return "a cloud metadata address"
+    if allow_private:
+        return None
     table = _IPV4_REFUSED if isinstance(address, IPv4Address) else _IPV6_REFUSED
     return next((reason for network, reason in table if address in network), None)
 
 
-def _embedded(address: IPv6Address) -> tuple[IPv4Address | None, str]:
-    """The IPv4 address that packets to `address` would be handed on to, and the name of the form."""
+def _embedded(address: IPv6Address) -> dict[IPv4Address, str]:
+    """The IPv4 addresses that packets to `address` could be handed on to, and the names of the forms."""
     number = int(address)
-    for network, form in (
-        (_IPV4_MAPPED, "IPv4-mapped"),
-        (_IPV4_TRANSLATED, "IPv4-translated"),
-        (_IPV4_COMPATIBLE, "IPv4-compatible"),
-        (_NAT64, "NAT64"),
-    ):
+    last = IPv4Address(number & 0xFFFFFFFF)
+    for network, form in _LAST_32_BITS:
         if address in network:
-            return IPv4Address(number & 0xFFFFFFFF), form
+            return {last: form}
+    embedded = {}
     if address in _6TO4:
-        return IPv4Address((number >> 80) & 0xFFFFFFFF), "6to4"
+        embedded[IPv4Address((number >> 80) & 0xFFFFFFFF)] = "6to4"
+    # In any prefix, that of a 6to4 site too.
     if (number >> 32) & 0xFFFFFFFF in _ISATAP_INTERFACES and address in _IPV6_UNICAST:
-        return IPv4Address(number & 0xFFFFFFFF), "ISATAP"
-    return None, ""
+        embedded[last] = "ISATAP"
+    return embedded

@@ -105,7 +105,8 @@ class _Collected:
         return self._cut_at is not None and len(self._bytes) >= self._cut_at
 
     def body(self) -> bytes:
-        return bytes(self._bytes[: self._cut_at])
+        # A slice is a copy, and bytes() makes another.
+        return bytes(self._bytes if self._cut_at is None else self._bytes[: self._cut_at])
 
     def _sniff(self) -> None:
         for magic, media_type in _MAGIC.items():

@@ -26,6 +26,9 @@ ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 _PIECE_BYTES = 128 * 1024
 _MAX_CODINGS = 2
 _ZSTD_WINDOW_LOG = 23  # RFC 9659, 3: no frame sent over HTTP may need a window over 8 MiB
+# gzip members and zstd frames: an empty one costs 20 bytes to send and some microseconds to undo. bgzip makes one of
+# every 64 KiB, pzstd one of every megabyte.
+_MAX_MEMBERS = 1000
 _GZIP_MAGIC = b"\x1f\x8b"
 # Servers write these though they are no codings; the body is then as it should be.
 _NO_CODING = frozenset({"", "identity", "none", "utf-8"})
@@ -117,10 +120,23 @@ class _Layer:
             raise ProtocolFailed(f"the {self._name} body is cut off")
 
 
+class _Members:
+    """Counts what a body is made of, and refuses it where that costs more than it brings."""
+
+    def __init__(self) -> None:
+        self._seen = 1
+
+    def add(self) -> None:
+        self._seen += 1
+        if self._seen > _MAX_MEMBERS:
+            raise ProtocolFailed(f"the body is made of more than {_MAX_MEMBERS} compressed ones")
+
+
 class _Gzip:
     """gzip: one member or several (RFC 1952, 2.2). What follows the last one and is no member is padding."""
 
     def __init__(self) -> None:
+        self._members = _Members()
         self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
         self._rest = b""
 
@@ -143,6 +159,7 @@ class _Gzip:
             self._rest = data
             return False
         if data.startswith(_GZIP_MAGIC):
+            self._members.add()
             self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
             return True
         return False
@@ -197,11 +214,13 @@ class _Zstandard:
     """zstd: one frame or several (RFC 8878, 3)."""
 
     def __init__(self) -> None:
+        self._frames = _Members()
         self._frame = self._new_frame()
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         while True:
             if self._frame.eof and data:
+                self._frames.add()
                 self._frame = self._new_frame()
             yield self._frame.decompress(data, _PIECE_BYTES)
             data = self._frame.unused_data if self._frame.eof else b""

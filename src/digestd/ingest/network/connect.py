@@ -19,24 +19,26 @@ import trio
 
 from digestd.errors import AddressRefused, BadURL, ConnectFailed, NameNotFound, TLSFailed
 from digestd.ingest.network.addresses import refusal
-from digestd.ingest.network.resolve import Resolver, ThreadResolver
+from digestd.ingest.network.framing import Framing
+from digestd.ingest.network.resolve import Resolver
 
 _HEAD_START_SECONDS = 0.25  # RFC 8305, 5: what one attempt gets before the next one starts beside it
+_WITHOUT_FAREWELL = "the connection was closed without the farewell of TLS, so something may be missing"
+# A name can have thousands of addresses, and whoever owns it would have us knock at all of them.
+_MOST_ATTEMPTS = 8
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
     """The network under the HTTP client.
 
-    With `allow_private`, every address is connected to. Looking a name up, and then connecting, may take
-    `connect_seconds` each. `resolve` replaces the system's resolver, and bounds itself.
+    With `allow_private`, every address is connected to but those of metadata services. Looking a name up, and then
+    connecting, may take `connect_seconds` each; `resolve` bounds itself.
     """
 
-    def __init__(
-        self, *, allow_private: bool, connect_seconds: float, resolve: Resolver | None = None
-    ) -> None:
+    def __init__(self, *, allow_private: bool, connect_seconds: float, resolve: Resolver) -> None:
         self._allow_private = allow_private
         self._seconds = connect_seconds
-        self._resolve = resolve or ThreadResolver(connect_seconds)
+        self._resolve = resolve
 
     async def connect_tcp(
         self,
@@ -57,7 +59,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         failures: list[OSError] = []
         stream = None
         with trio.move_on_after(self._seconds) as patience:
-            stream = await _connect_first(_interleaved(candidates), port, failures)
+            stream = await _connect_first(_interleaved(candidates)[:_MOST_ATTEMPTS], port, failures)
         if stream is None:
             reasons = ", ".join(dict.fromkeys(_reason(error) for error in failures))
             if patience.cancelled_caught:
@@ -84,16 +86,13 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
     def _permitted(self, host: str, candidates: Sequence[str]) -> Sequence[str]:
         if not candidates:
             raise NameNotFound(f"no such host: {host}")
-        if self._allow_private:
-            return candidates
-        judged = [(address, refusal(ip_address(address))) for address in candidates]
+        judged = [
+            (address, refusal(ip_address(address), allow_private=self._allow_private))
+            for address in candidates
+        ]
         permitted = [address for address, reason in judged if reason is None]
         if not permitted:
-            address, reason = judged[0]
-            subject = f"{host} is" if _is_address(host, address) else f"{host} leads to {address},"
-            raise AddressRefused(
-                f"{subject} {reason}; if it is wanted, set fetch.allow_private_networks to true"
-            )
+            raise AddressRefused(_refusal_message(host, *judged[0]))
         return permitted
 
 
@@ -107,20 +106,28 @@ class TrioStream(httpcore2.AsyncNetworkStream):
 
     def __init__(self, stream: trio.SocketStream | trio.SSLStream[Any]) -> None:
         self._stream = stream
+        self._framing = Framing()
         self.last_read = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """Read up to `max_bytes`; `b""` at the end. Raises `httpcore2.ReadError` when it breaks off."""
+        """Read up to `max_bytes`; `b""` at the end.
+
+        Raises `httpcore2.ReadError` when it breaks off, and :class:`~digestd.errors.ProtocolFailed` when reading on
+        would cost too much.
+        """
         try:
             self.last_read = bytes(await self._stream.receive_some(max_bytes))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise httpcore2.ReadError(_broken(error)) from error
+        self._framing.receive(self.last_read)
         return self.last_read
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Send all of `buffer`. Raises `httpcore2.WriteError` when the connection breaks off."""
         if not buffer:
             return
+        # What comes from now on is another answer.
+        self._framing = Framing()
         try:
             await self._stream.send_all(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -138,10 +145,9 @@ class TrioStream(httpcore2.AsyncNetworkStream):
     ) -> httpcore2.AsyncNetworkStream:
         """Do the TLS handshake for the name `server_hostname`. Raises :class:`~digestd.errors.TLSFailed`."""
         try:
-            # Many servers end without close_notify, which https_compatible puts up with.
-            secured = trio.SSLStream(
-                self._stream, ssl_context, server_hostname=server_hostname, https_compatible=True
-            )
+            # Not https_compatible: a body that ends with the connection would be whole wherever somebody on the way
+            # cut it (RFC 9112, 9.8). Other bodies are read to their end and no further.
+            secured = trio.SSLStream(self._stream, ssl_context, server_hostname=server_hostname)
             await secured.do_handshake()
         except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError, ValueError) as error:
             await self.aclose()
@@ -228,6 +234,17 @@ def _resolution_failure(host: str, error: socket.gaierror) -> str:
     return f"{host} cannot be looked up: {_reason(error)}"
 
 
+def _refusal_message(host: str, address: str, reason: str | None) -> str:
+    subject = f"{host} is" if _is_address(host, address) else f"{host} leads to {address},"
+    is_never_wanted = refusal(ip_address(address), allow_private=True) is not None
+    remedy = (
+        "no setting permits that"
+        if is_never_wanted
+        else "if it is wanted, set fetch.allow_private_networks to true"
+    )
+    return f"{subject} {reason}; {remedy}"
+
+
 def _is_address(host: str, address: str) -> bool:
     """Whether `host` is another spelling of `address`, not a name that leads there."""
     try:
@@ -246,7 +263,14 @@ def _reason(error: OSError) -> str:
 
 def _broken(error: BaseException) -> str:
     cause = error.__cause__
+    if isinstance(cause, ssl.SSLError):
+        return _WITHOUT_FAREWELL if _is_cut_off(cause) else (cause.reason or "TLS").replace("_", " ").lower()
     return _reason(cause) if isinstance(cause, OSError) else "the connection was closed"
+
+
+def _is_cut_off(error: ssl.SSLError) -> bool:
+    """Whether the connection ended in the middle of TLS; OpenSSL 3 says so in a reason, those before in a class."""
+    return isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING"
 
 
 def _tls_reason(error: BaseException) -> str:

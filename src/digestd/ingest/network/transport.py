@@ -1,26 +1,31 @@
-"""What lies under the HTTP client: a pool of connections over the guarded network, or over a proxy."""
+"""What lies under the HTTP client: pools of connections over the guarded network, or over a proxy; one for each way."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpcore2
 import httpx2
+import trio
 from socksio import SOCKSError
 
 from digestd.errors import BadURL, ConfigurationError
 from digestd.ingest.network.connect import GuardedBackend
-from digestd.ingest.network.resolve import Resolver
+from digestd.ingest.network.resolve import Resolver, ThreadResolver
 from digestd.ingest.network.urls import check_authority
+from digestd.ingest.network.ways import Way
 
 # A connection is used again only by sources of one host polled in a row, and by redirects; httpcore2 looks at
 # every idle connection twice per request.
 _KEPT_CONNECTIONS = 20
 _KEPT_SECONDS = 15.0
 _NO_PROXY = "fetch.proxy: no URL of a proxy; give http://HOST:PORT or socks5://HOST:PORT"
+
+WAY = "digestd.way"
+"""The extension of a request that holds its :class:`~digestd.ingest.network.ways.Way`, if it has one of its own."""
 
 
 class PoolTransport(httpx2.AsyncBaseTransport):
@@ -91,6 +96,55 @@ class _Body(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
+OpenPool: TypeAlias = Callable[[str | None, ssl.SSLContext | None], PoolTransport]
+"""Opens a pool over the given proxy and with the given TLS; None stands for the usual ones."""
+
+
+class WayTransport(httpx2.AsyncBaseTransport):
+    """Sends each request in the way that its extension `WAY` asks for, over connections of that way alone.
+
+    Resource handling: closing it closes the connections of every way.
+    """
+
+    def __init__(self, usual: PoolTransport, open_pool: OpenPool) -> None:
+        self._usual = usual
+        self._open_pool = open_pool
+        self._others: dict[Way, tuple[tuple[int, ...], PoolTransport]] = {}
+        self._replaced: list[PoolTransport] = []
+        self._reading = trio.CapacityLimiter(1)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send `request`. Raises :class:`~digestd.errors.TLSFailed` or :class:`~digestd.errors.BadURL` when its way
+        cannot be taken."""
+        way = request.extensions.get(WAY)
+        transport = self._usual if way is None else await self._transport(way)
+        return await transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for transport in [
+            self._usual,
+            *(transport for _, transport in self._others.values()),
+            *self._replaced,
+        ]:
+            await transport.aclose()
+
+    async def _transport(self, way: Way) -> PoolTransport:
+        version = way.version()
+        known = self._others.get(way)
+        if known is not None and known[0] == version:
+            return known[1]
+        # Reading the authorities of the system takes as long as many polls.
+        context = await trio.to_thread.run_sync(way.ssl_context, limiter=self._reading) if way.files else None
+        opened = self._open_pool(way.proxy.reveal() if way.proxy else None, context)
+        replaced = self._others.get(way)
+        if replaced is not None:
+            # Somebody may be reading from it.
+            self._replaced.append(replaced[1])
+        self._others[way] = version, opened
+        return opened
+
+
 def open_transport(
     *,
     allow_private: bool,
@@ -98,18 +152,33 @@ def open_transport(
     ssl_context: ssl.SSLContext,
     connect_seconds: float,
     resolve: Resolver | None = None,
-) -> PoolTransport:
+) -> WayTransport:
     """Make the transport. `proxy` is an http, https, socks5 or socks5h URL, or None; `connect_seconds` is what
     looking a name up may take, and then connecting.
 
-    The pool has no upper bound, so that nobody waits for it: the daemon's own slots are the bound.
+    The pools have no upper bound, so that nobody waits for them: the daemon's own slots are the bound.
     Raises :class:`~digestd.errors.ConfigurationError` when `proxy` cannot be used.
     """
-    backend = GuardedBackend(
-        allow_private=allow_private or proxy is not None, connect_seconds=connect_seconds, resolve=resolve
-    )
+    resolve = resolve or ThreadResolver(connect_seconds)
+
+    def open_pool(own_proxy: str | None, own_context: ssl.SSLContext | None) -> PoolTransport:
+        over = own_proxy or proxy
+        backend = GuardedBackend(
+            # What lies behind a proxy is for the proxy to judge, and where it stands for the operator.
+            allow_private=allow_private or over is not None,
+            connect_seconds=connect_seconds,
+            resolve=resolve,
+        )
+        return _pool(over, own_context or ssl_context, ssl_context, backend)
+
+    return WayTransport(open_pool(None, None), open_pool)
+
+
+def _pool(
+    proxy: str | None, context: ssl.SSLContext, proxy_context: ssl.SSLContext, backend: GuardedBackend
+) -> PoolTransport:
     options: dict[str, Any] = {
-        "ssl_context": ssl_context,
+        "ssl_context": context,
         "max_connections": None,
         "max_keepalive_connections": _KEPT_CONNECTIONS,
         "keepalive_expiry": _KEPT_SECONDS,
@@ -117,10 +186,10 @@ def open_transport(
     }
     if proxy is None:
         return PoolTransport(httpcore2.AsyncConnectionPool(**options))
-    return _proxy_transport(proxy, options)
+    return _proxy_transport(proxy, proxy_context, options)
 
 
-def _proxy_transport(text: str, options: dict[str, Any]) -> PoolTransport:
+def _proxy_transport(text: str, proxy_context: ssl.SSLContext, options: dict[str, Any]) -> PoolTransport:
     try:
         proxy = httpx2.Proxy(text)
         check_authority(proxy.url)
@@ -131,5 +200,6 @@ def _proxy_transport(text: str, options: dict[str, Any]) -> PoolTransport:
     if address.scheme.startswith("socks5"):
         return _SOCKSTransport(httpcore2.AsyncSOCKSProxy(url, proxy_auth=proxy.raw_auth, **options))
     if address.scheme == "https":
-        options["proxy_ssl_context"] = options["ssl_context"]
+        # Ours, not the source's: its certificate is for its server alone.
+        options["proxy_ssl_context"] = proxy_context
     return PoolTransport(httpcore2.AsyncHTTPProxy(url, proxy_auth=proxy.raw_auth, **options))

@@ -15,6 +15,7 @@ from ipaddress import IPv6Address
 import httpx2
 
 from digestd.errors import BadURL, RedirectFailed
+from digestd.ingest.network.ports import refused_service
 from digestd.model import mask_url
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -22,6 +23,9 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 # These say nothing about who asks, and belong to the source as a whole.
 _CARRIED = frozenset({"accept", "accept-language", "a-im", "if-none-match", "if-modified-since"})
+# RFC 9110, 4.1 asks for 8,000 at least. What redirects lead to is stored, told, and sent.
+_MAX_CHARACTERS = 8192
+_SHOWN_CHARACTERS = 300
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,254}}$){_LABEL}(\.{_LABEL})*\.?")
 
@@ -37,8 +41,10 @@ class Target:
 def target_of(text: str) -> Target:
     """Read a URL as the operator wrote it; user info becomes Basic authentication (RFC 7617).
 
-    Raises :class:`~digestd.errors.BadURL`, saying what is wrong with scheme, host or port.
+    Raises :class:`~digestd.errors.BadURL`, saying what is wrong with scheme, host, port or length.
     """
+    if len(text) > _MAX_CHARACTERS:
+        raise BadURL(f"the URL has more than {_MAX_CHARACTERS} characters")
     try:
         url = httpx2.URL(text)
     except (httpx2.InvalidURL, ValueError) as error:
@@ -47,6 +53,9 @@ def target_of(text: str) -> Target:
         scheme = f"not {url.scheme[:40]!r}" if url.scheme else "and the URL has no scheme"
         raise BadURL(f"only http and https can be fetched, {scheme}")
     check_authority(url)
+    service = refused_service(url.port) if url.port is not None else None
+    if service is not None:
+        raise BadURL(f"port {url.port} is for {service}, and nothing is fetched from it")
     return Target(_bare(url), _authorization(url))
 
 
@@ -76,7 +85,8 @@ def _authorization(url: httpx2.URL) -> str | None:
 
 def same_origin(one: httpx2.URL, other: httpx2.URL) -> bool:
     """Whether both have the same scheme, host and port (RFC 6454, 4), so that credentials may go along."""
-    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+    # As they are sent: what a name decodes to is for people.
+    return (one.scheme, one.raw_host, one.port) == (other.scheme, other.raw_host, other.port)
 
 
 def redirected(url: httpx2.URL, location: str) -> httpx2.URL:
@@ -105,5 +115,6 @@ def carried(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def masked(url: httpx2.URL) -> str:
-    """`url` for a message (see :func:`digestd.model.mask_url`)."""
-    return mask_url(str(url))
+    """`url` for a message (see :func:`digestd.model.mask_url`): its host in ASCII, and cut where it is very long."""
+    text = mask_url(str(url))
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from multiprocessing.context import SpawnContext
@@ -30,7 +30,10 @@ class _ParserProcesses(SpawnContext):
 # trio-parallel has no public place for the class of its processes.
 _proc.SpawnProcWorker.mp_context = _ParserProcesses()
 
-PARSE_TIMEOUT_SECONDS = 20.0
+# With the start of a worker and its end, five seconds. Real feeds take less than one.
+PARSE_TIMEOUT_SECONDS = 4.5
+# A document that takes so long, or kills its parser, is heavy: see HeavyDocuments.
+HEAVY_SECONDS = 1.0
 IDLE_SECONDS = 60.0
 # Waiting counts against the poll's deadline, and its slot is of use to other sources meanwhile.
 QUEUE_SECONDS = 8.0
@@ -78,11 +81,35 @@ class Workers:
         raise ParserDied(reason)
 
 
+class HeavyDocuments:
+    """Which addresses gave a document last time that took its parser long. These share half of the parsers, so that
+    they do not stand in the way of all others."""
+
+    _MOST = 10_000
+
+    def __init__(self, processes: int) -> None:
+        self._turns = trio.CapacityLimiter(max(1, processes // 2))
+        self._urls: dict[str, None] = {}
+
+    def turn(self, url: str) -> AbstractAsyncContextManager[object]:
+        """What to hold while the document of `url` is read. Cancellation: nothing is held."""
+        return self._turns if url in self._urls else nullcontext()
+
+    def note(self, url: str, *, heavy: bool) -> None:
+        """Remember how it went with the document of `url`."""
+        self._urls.pop(url, None)
+        if heavy:
+            self._urls[url] = None
+        if len(self._urls) > self._MOST:
+            del self._urls[next(iter(self._urls))]
+
+
 class FeedParser:
     """Reads feeds in processes of its own; see :class:`digestd.kinds.ParseFeed`."""
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
+        self._heavy = HeavyDocuments(int(workers.free.total_tokens))
 
     async def __call__(self, body: bytes, url: str, content_type: str | None) -> Document:
         """Read `body`. Raises :class:`digestd.errors.NotAFeed` or :class:`digestd.errors.ParserFailed`, and
@@ -90,23 +117,31 @@ class FeedParser:
 
         Resource handling: a worker that dies is replaced at the next document. Cancellation: kills the worker.
         """
-        async with self._free_parser():
-            parsed = await self._workers.run(
-                PARSE_TIMEOUT_SECONDS, feeds.parse_document, body, url, content_type
-            )
+        async with AsyncExitStack() as held:
+            await self._wait_for_parser(url, held)
+            parsed = await self._parsed(body, url, content_type)
         return await _put_together(parsed)
 
-    @asynccontextmanager
-    async def _free_parser(self) -> AsyncIterator[None]:
+    async def _wait_for_parser(self, url: str, held: AsyncExitStack) -> None:
         with trio.move_on_after(QUEUE_SECONDS) as waiting:
-            await self._workers.free.acquire()
+            await held.enter_async_context(self._heavy.turn(url))
+            await held.enter_async_context(self._workers.free)
         if waiting.cancelled_caught:
             message = f"every parser has been busy for {QUEUE_SECONDS:g} s; polled again soon"
             raise ParserBusy(message, retry_after=BUSY_RETRY_SECONDS)
+
+    async def _parsed(self, body: bytes, url: str, content_type: str | None) -> feeds.Parsed:
+        begin = trio.current_time()
+        died = False
         try:
-            yield
+            return await self._workers.run(
+                PARSE_TIMEOUT_SECONDS, feeds.parse_document, body, url, content_type
+            )
+        except ParserDied:
+            died = True
+            raise
         finally:
-            self._workers.free.release()
+            self._heavy.note(url, heavy=died or trio.current_time() - begin > HEAVY_SECONDS)
 
 
 async def _put_together(parsed: feeds.Parsed) -> Document:
