@@ -17,7 +17,7 @@ from digestd.ingest.poll import PollResult
 from digestd.ingest.source import SourceLife
 from digestd.ingest.supervisor import Supervisor
 from digestd.model import LeftOut, PollState, Source, SourceStatus, Step
-from digestd.store import Claim, ClaimRequest, Gone, Refused, Wait
+from digestd.store import Claim, ClaimRequest, Gone, Lease, Refused, Wait
 from digestd.store.batching import Batcher
 from support.polling import Bench, always, failed, fetched, in_turn
 
@@ -403,6 +403,40 @@ async def test_a_poll_during_an_outage_of_the_store_does_not_look_like_a_killer(
             await trio.sleep(100)
     assert row["unfinished_claims"] == 0
     assert events(logs, "worker.fetch.unfinished") == [], "the claim was taken back before the next one"
+
+
+async def test_a_claim_whose_answer_was_lost_is_not_waited_for(autojump_clock: MockClock) -> None:
+    """The connection broke after the commit: we hold a lease whose token nobody knows."""
+    bench = Bench(always(fetched("a")), interval_seconds=300)
+    claim, lost = bench.store.claim, [StoreUnavailable("the connection broke")]
+
+    async def claim_and_break(requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
+        answers = await claim(requests)
+        if lost:
+            raise lost.pop()
+        return answers
+
+    bench.around.store._claim = Batcher(claim_and_break)
+    with capture_logs() as logs:
+        await live(bench, 30)
+    assert not lost
+    assert bench.times()[0] < 10, "and not when the lease ends"
+    assert events(logs, "worker.fetch.unfinished") == []
+
+
+async def test_a_source_that_another_process_polls_is_looked_at_again_soon(autojump_clock: MockClock) -> None:
+    """The end of its lease says when the other one is surely dead, not when it is done."""
+    bench = Bench(always(fetched("a")), interval_seconds=300)
+    (status,) = await bench.add("one")
+    (held,) = await bench.store.claim([ClaimRequest(status.source.id, 75)])
+    assert isinstance(held, Claim)
+    async with trio.open_nursery() as nursery:
+        Supervisor(bench.around, bench.metrics, 300).start(nursery, [status])
+        await trio.sleep(8)
+        await bench.store.release([Lease(status.source.id, held.token)])
+        await trio.sleep(8)
+        nursery.cancel_scope.cancel()
+    assert len(bench.times()) == 1
 
 
 async def test_a_source_that_is_gone_or_put_off_is_named(autojump_clock: MockClock) -> None:

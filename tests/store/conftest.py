@@ -41,6 +41,9 @@ class Bench(Protocol):
     def row(self, source_id: int) -> dict[str, Any]:
         """Every column of a source."""
 
+    def disown(self, source_id: int) -> None:
+        """Let the lease of a source be another process's."""
+
     def articles(self) -> list[dict[str, Any]]:
         """Every column of every article, oldest first."""
 
@@ -59,6 +62,9 @@ class MemoryBench:
 
     def row(self, source_id: int) -> dict[str, Any]:
         return dict(self._memory.rows[source_id])
+
+    def disown(self, source_id: int) -> None:
+        self._memory.rows[source_id]["lease_owner"] = "another"
 
     def articles(self) -> list[dict[str, Any]]:
         return [dict(values) for values in self._memory.kept.values()]
@@ -87,6 +93,10 @@ class SqlBench:
         with self.engine.connect() as connection:
             query = select(sources).where(sources.c.id == source_id)
             return dict(connection.execute(query).one()._mapping)
+
+    def disown(self, source_id: int) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(update(sources).where(sources.c.id == source_id).values(lease_owner="another"))
 
     def articles(self) -> list[dict[str, Any]]:
         with self.engine.connect() as connection:

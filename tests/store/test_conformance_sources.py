@@ -188,6 +188,21 @@ class TestRelease:
         await bench.store.release([Lease(source_id, claim.token)])
         assert bench.row(source_id)["unfinished_claims"] == 1
 
+    async def test_without_a_token_is_of_what_this_process_holds(self, bench: Bench) -> None:
+        first, second = await source_ids(bench.store, spec("a"), spec("b"))
+        before = bench.row(first)
+        await taken(bench.store, first)
+        await bench.store.release([Lease(first, None), Lease(second, None)])
+        assert bench.row(first) == before
+        assert bench.row(second)["lease_owner"] is None
+
+    async def test_without_a_token_leaves_alone_what_others_hold(self, bench: Bench) -> None:
+        source_id = one(await source_ids(bench.store, spec()))
+        claim = await taken(bench.store, source_id)
+        bench.disown(source_id)
+        await bench.store.release([Lease(source_id, None)])
+        assert bench.row(source_id)["lease_token"] == claim.token
+
     async def test_passes_over_what_is_not_held(self, bench: Bench) -> None:
         source_id = one(await source_ids(bench.store, spec()))
         claim = await taken(bench.store, source_id)

@@ -185,7 +185,10 @@ class MemoryStore:
         await self._reach()
         for lease in leases:
             row = self.rows.get(lease.source_id)
-            if row is not None and row["lease_token"] == lease.token:
+            if row is None:
+                continue
+            its_owner = lease.token is None and row["lease_owner"] == self._owner
+            if its_owner or (lease.token is not None and row["lease_token"] == lease.token):
                 row.update(WITHOUT_LEASE, unfinished_claims=max(0, row["unfinished_claims"] - 1))
 
     async def newest_articles(self, per_source: int, since: datetime | None = None) -> list[Article]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -53,6 +53,7 @@ class StoreAccess:
             store.record_pages
         )
         self._start: Batcher[HostStart, Wait | None] = Batcher(store.start_at_hosts)
+        self._release: Batcher[Lease, None] = Batcher(self._released)
         self._store = store
         self._metrics = metrics
         self._away_since: float | None = None
@@ -68,9 +69,14 @@ class StoreAccess:
         """See :meth:`digestd.store.Store.claim`; a lease that could not be given back before is given back first."""
         owed = self._owed.get(request.source_id)
         if owed is not None:
-            await self._store.release([owed])
+            await self._watched(self._release, owed)
             del self._owed[request.source_id]
-        return await self._watched(self._claim, request)
+        try:
+            return await self._watched(self._claim, request)
+        except StoreUnavailable:
+            # The connection may have broken after the commit: then we hold a lease whose token nobody knows.
+            self._owed[request.source_id] = Lease(request.source_id, None)
+            raise
 
     async def start_at_host(self, turn: Turn) -> None:
         """Reserve a start for who holds `turn`, among those of all processes, and wait for it.
@@ -144,6 +150,10 @@ class StoreAccess:
                 self._lost(error)
             else:
                 del self._owed[lease.source_id]
+
+    async def _released(self, leases: Sequence[Lease]) -> Sequence[None]:
+        await self._store.release(leases)
+        return [None] * len(leases)
 
     async def _watched(self, call: Callable[[Item], Awaitable[Answer]], item: Item) -> Answer:
         try:

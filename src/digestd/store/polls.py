@@ -132,7 +132,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A source and the token it was claimed with."""
+    """A source and the token it was claimed with; None for whatever lease of it this process has, where the answer to
+    a claim was lost with the connection."""
 
     source_id: int
-    token: str
+    token: str | None

@@ -63,14 +63,16 @@ _WRITE_CLAIM = (
         }
     )
 )
-_RELEASE = (
+_UNUSED = (
     update(sources)
-    .where(sources.c.id == bindparam("row_id"), sources.c.lease_token == bindparam("token"))
+    .where(sources.c.id == bindparam("row_id"))
     .values(
         unfinished_claims=case((sources.c.unfinished_claims > 0, sources.c.unfinished_claims - 1), else_=0),
         **WITHOUT_LEASE,
     )
 )
+_RELEASE = _UNUSED.where(sources.c.lease_token == bindparam("token"))
+_RELEASE_OWN = _UNUSED.where(sources.c.lease_owner == bindparam("owner"))
 
 
 def claim(connection: Connection, requests: Sequence[ClaimRequest], owner: str) -> list[Claim | Wait | Gone]:
@@ -133,11 +135,13 @@ def _decided(
         yield decision
 
 
-def release(connection: Connection, leases: Sequence[Lease]) -> None:
-    """See `Store.release`."""
+def release(connection: Connection, leases: Sequence[Lease], owner: str) -> None:
+    """See `Store.release`; `owner` is whose leases without a known token are."""
     ordered = sorted(leases, key=lambda lease: lease.source_id)
-    if ordered:
-        connection.execute(_RELEASE, [{"row_id": lease.source_id, "token": lease.token} for lease in ordered])
+    if known := [{"row_id": one.source_id, "token": one.token} for one in ordered if one.token is not None]:
+        connection.execute(_RELEASE, known)
+    if unknown := [{"row_id": one.source_id, "owner": owner} for one in ordered if one.token is None]:
+        connection.execute(_RELEASE_OWN, unknown)
 
 
 def free_leases(connection: Connection, is_dead: Callable[[str], bool]) -> None:

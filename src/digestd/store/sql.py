@@ -256,7 +256,9 @@ class SqlStore:
     async def release(self, leases: Sequence[Lease]) -> None:
         """See `Store.release`."""
         await self._run(
-            self._writing, lambda connection, _: sources.release(connection, leases), abandon_on_cancel=True
+            self._writing,
+            lambda connection, _: sources.release(connection, leases, self._owner),
+            abandon_on_cancel=True,
         )
 
     async def newest_articles(self, per_source: int, since: datetime | None = None) -> list[Article]:
