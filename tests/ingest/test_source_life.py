@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -190,6 +191,30 @@ async def test_an_outage_of_the_store_is_told_once_loses_nothing_and_ends_by_its
     assert len(bench.store.kept) == 20
     assert bench.metrics.errors == 0, "an outage of the store is no source's failure"
     assert bench.metrics.restarts == 0
+
+
+async def test_a_store_that_answers_every_other_call_is_told_every_ten_seconds(
+    autojump_clock: MockClock,
+) -> None:
+    bench = Bench(always(fetched("a")))
+    access = bench.around.store
+    with capture_logs() as logs:
+        for _ in range(30):
+            bench.store.fail_next(StoreUnavailable("read-only"))
+            with suppress(StoreUnavailable):
+                await access.claim_pages(1, 60)
+            await trio.sleep(0.5)
+            await access.claim_pages(1, 60)
+            await trio.sleep(0.5)
+        told = [line["event"] for line in logs]
+        assert told == ["worker.store.unavailable", "worker.store.recovered"] * 3
+        assert (bench.metrics.store_outages, access.away_since) == (3, None)
+        bench.store.outage = True
+        for _ in range(12):
+            with suppress(StoreUnavailable):
+                await access.claim_pages(1, 60)
+            await trio.sleep(1)
+        assert len(events(logs, "worker.store.unavailable")) == 4, "one that lasts is told in any case"
 
 
 async def test_a_hiccup_of_the_store_does_not_cost_the_fetch(autojump_clock: MockClock) -> None:

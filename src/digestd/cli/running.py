@@ -18,7 +18,7 @@ from digestd.cli.loading import load_configuration, resolve_level
 from digestd.cli.tables import kept_sources
 from digestd.config import Configuration
 from digestd.daemon import Selection, Summary, Watcher
-from digestd.feed.text import strip_controls
+from digestd.feed.text import collapse, strip_controls
 from digestd.ingest.poll import PollResult
 
 
@@ -126,7 +126,7 @@ def summary_text(summary: Summary) -> str:
         f"        unchanged  {totals['sources_unchanged']}",
         f"        failed     {len(summary.failures)}",
         *(
-            f"          {strip_controls(name)}: {failure.cause}: {strip_controls(failure.message)}"
+            f"          {collapse(strip_controls(name))}: {failure.cause}: {collapse(strip_controls(failure.message))}"
             for name, failure in sorted(summary.failures.items())
         ),
         *_not_polled(summary),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import TypeVar
@@ -34,6 +35,8 @@ from digestd.store.batching import Batcher
 
 TURN_KEPT_SECONDS = 2.0
 """How long a task that was let to its host's turn keeps it while other processes start there."""
+FLICKER_SECONDS = 10.0
+"""A database that answers some calls and refuses others (read-only, out of connections) is told no more often."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -57,6 +60,8 @@ class StoreAccess:
         self._store = store
         self._metrics = metrics
         self._away_since: float | None = None
+        self._told = False
+        self._quiet_until = -math.inf
         self._owed: dict[int, Lease] = {}
         self.last_error = "the database could not be reached"
 
@@ -166,15 +171,20 @@ class StoreAccess:
 
     def _lost(self, error: StoreUnavailable) -> None:
         self.last_error = str(error)
+        now = trio.current_time()
         if self._away_since is None:
-            self._away_since = trio.current_time()
-            self._metrics.store_outages += 1
-            get_logger().error(
-                "worker.store.unavailable", error=str(error), effect="polls wait; nothing is lost"
-            )
+            self._away_since, self._told = now, False
+        if self._told or now < min(self._quiet_until, self._away_since + FLICKER_SECONDS):
+            return
+        self._told = True
+        self._metrics.store_outages += 1
+        get_logger().error("worker.store.unavailable", error=str(error), effect="polls wait; nothing is lost")
 
     def _found(self) -> None:
-        if self._away_since is not None:
-            away = trio.current_time() - self._away_since
-            self._away_since = None
+        if self._away_since is None:
+            return
+        now = trio.current_time()
+        away, self._away_since = now - self._away_since, None
+        if self._told:
+            self._quiet_until = now + FLICKER_SECONDS
             get_logger().warning("worker.store.recovered", after_seconds=round(away, 3))
