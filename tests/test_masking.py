@@ -48,6 +48,20 @@ def test_masked_for_readers(url: str, shown: str) -> None:
     assert mask_link(url) == shown
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://аpple.com/news?a=1", "https://xn--pple-43d.com/news"),
+        ("https://bücher.example:8080/", "https://xn--bcher-kva.example:8080/"),
+        ("https://bü..cher/", "https://b\\xfc..cher/"),
+        ("https://" + "ü" * 9000 + "/", "https://" + "\\xfc" * 9000 + "/"),
+    ],
+)
+def test_names_of_other_alphabets_are_shown_as_they_are_sent(url: str, shown: str) -> None:
+    assert mask_url(url).partition("?")[0] == shown
+    assert mask_link(url).partition("?")[0] == shown
+
+
 _PART = st.text(max_size=12)
 
 

@@ -294,7 +294,7 @@ def mask_url(url: str) -> str:
     query = "&".join(_mask_parameter(p) for p in parts.query.split("&")) if parts.query else ""
     # Not urlunsplit: it takes slashes away from sqlite:////path.
     start = url[: url.index("//") + 2] if "//" in url.partition("?")[0] and parts.scheme else ""
-    return f"{start}{'***@' if at else ''}{host}{_path_masked(parts.path)}{'?' if query else ''}{query}"
+    return f"{start}{'***@' if at else ''}{_in_ascii(host)}{_path_masked(parts.path)}{'?' if query else ''}{query}"
 
 
 def mask_link(url: str) -> str:
@@ -304,7 +304,7 @@ def mask_link(url: str) -> str:
     bare, hash_sign, fragment = rest.partition("#")
     path, question, query = bare.partition("?")
     return (
-        f"{start}{authority.rpartition('@')[2]}{_path_masked(path)}{question}{_query_masked(query)}{hash_sign}"
+        f"{start}{_in_ascii(authority.rpartition('@')[2])}{_path_masked(path)}{question}{_query_masked(query)}{hash_sign}"
         + (_query_masked(fragment))
     )
 
@@ -317,6 +317,17 @@ def _names_secret(name: str) -> bool:
     plain = unquote(name)
     words = {word.lower() for word in _WORDS.findall(plain)}
     return not words.isdisjoint(_SECRET_WORDS) or plain.lower().endswith(_SECRET_ENDS)
+
+
+def _in_ascii(host: str) -> str:
+    """`host`, with its port if it has one, as it is sent (RFC 3490): letters of other alphabets look like ours."""
+    if host.isascii():
+        return host
+    try:
+        # No longer than a name can be: the codec's time grows with the square.
+        return host[:300].encode("idna").decode("ascii") + host[300:].encode("ascii").decode("ascii")
+    except UnicodeError:
+        return host.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _path_masked(path: str) -> str:

@@ -11,10 +11,13 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from support.farm import Farm
 from support.kept import Database
+from support.pgbouncer import PROGRAM, PgBouncer
+from support.postgres import PostgresServer
 from support.process import Digestd, run, write_settings
 
 INTERVAL = 4
@@ -90,3 +93,30 @@ def test_what_one_changes_the_other_follows(tmp_path: Path, farm: Farm, postgres
             daemon.send(signal.SIGTERM)
             assert daemon.end() == 0
             assert "Traceback" not in daemon.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROGRAM is None, reason="PgBouncer is not installed")
+def test_behind_pgbouncer_the_regular_look_is_enough(
+    tmp_path: Path, farm: Farm, postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    farm.grow("first", 3)
+    farm.grow("added", 2)
+    bouncer = PgBouncer(postgres_server)
+    try:
+        name = psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"]
+        database = Database(tmp_path, bouncer.url(str(name)))
+        environ = {**database.environ, "FETCH_ALLOW_PRIVATE_NETWORKS": "true"}
+        file = str(write_settings(tmp_path, {"first": f"{farm.url}/first"}, extract={"enabled": False}))
+        with Digestd(["-c", file], tmp_path, environ) as daemon:
+            daemon.wait_for("worker.started")
+            daemon.wait_until(lambda: len(database.entries()) == 3, "the first poll")
+            added = run(["sources", "add", "added", f"{farm.url}/added", "-c", file], tmp_path, **environ)
+            assert (added.returncode, added.stderr) == (0, "")
+            daemon.wait_until(lambda: len(database.entries()) == 5, "the poll of what a command added", 10)
+            daemon.send(signal.SIGTERM)
+            assert daemon.end() == 0
+            assert "Traceback" not in daemon.stderr
+            assert daemon.events("worker.store.unavailable") == []
+    finally:
+        bouncer.close()
