@@ -70,3 +70,7 @@ def test_phases_spread_sources_evenly() -> None:
 
 def test_a_source_is_degraded_from_the_third_failure_on() -> None:
     assert [state_after(n) for n in range(5)] == ["active", "active", "active", "degraded", "degraded"]
+
+
+def test_a_source_that_answers_with_something_else_is_degraded_at_once() -> None:
+    assert [state_after(n, misshapen=True) for n in range(2)] == ["degraded", "degraded"]

@@ -80,6 +80,38 @@ async def test_failures_back_off_are_told_and_end_with_the_next_success(autojump
     assert (status.state, status.consecutive_failures, status.last_error) == ("active", 0, None)
 
 
+async def test_a_strange_shape_degrades_a_source_in_words_until_a_healthy_document_comes(
+    autojump_clock: MockClock,
+) -> None:
+    strange = fetched("a", cursor={"degraded": "all of one date"})
+    unchanged = Step(next_state=strange.next_state, unchanged=True)
+    bench = Bench(in_turn([strange, unchanged, fetched("a", "b")]), interval_seconds=300)
+    for seconds in (100, 300):
+        await live(bench, seconds)
+        status = await bench.status()
+        assert (status.state, status.last_error) == ("degraded", "shape: all of one date")
+        assert (status.consecutive_failures, status.schedule_reason) == (0, "interval")
+        assert len(bench.store.kept) == 1
+        assert (bench.metrics.errors, bench.metrics.failing) == (0, {}), "it is not failing"
+    await live(bench, 300)
+    status = await bench.status()
+    assert (status.state, status.last_error, len(bench.store.kept)) == ("active", None, 2)
+
+
+async def test_what_is_no_feed_degrades_a_source_at_once_and_counts_as_a_failure(
+    autojump_clock: MockClock,
+) -> None:
+    bench = Bench(in_turn([failed("not_a_feed"), fetched("a")]), interval_seconds=300)
+    await live(bench, 100)
+    status = await bench.status()
+    assert (status.state, status.consecutive_failures) == ("degraded", 1)
+    assert status.last_error == "not_a_feed: it broke"
+    assert bench.metrics.failing == {"one": "not_a_feed: it broke"}
+    await live(bench, 300)
+    status = await bench.status()
+    assert (status.state, status.last_error, bench.metrics.failing) == ("active", None, {})
+
+
 async def test_nothing_new_is_told_at_debug_level(autojump_clock: MockClock) -> None:
     bench = Bench(in_turn([fetched("a"), Step(next_state=PollState(), unchanged=True)]), interval_seconds=300)
     with capture_logs() as logs:

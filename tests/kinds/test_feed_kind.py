@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from digestd.errors import ParserBusy
 from digestd.feed.parse import parse_feed
+from digestd.feed.shape import remembered
 from digestd.kinds import Tools
 from digestd.kinds.feed import FeedKind
 from digestd.model import Document, Failure, PollState, Response, Source, SourceSpec, Step
@@ -85,3 +86,53 @@ async def test_a_busy_parser_says_when_to_come_back() -> None:
     done = await kind.step(Source(1, SourceSpec("one", "feed", URL)), HELD, Answer(200, NEWER, FEED))
     assert done.failure == Failure("busy", "every parser has been busy", None, 10.0)
     assert done.next_state == HELD
+
+
+async def test_a_page_is_explained_and_leaves_what_was_held() -> None:
+    page = b"<html><title>News</title><link rel=alternate type=application/atom+xml href=/atom.xml></html>"
+    done = await step(Answer(200, NEWER, page))
+    assert done.next_state == HELD
+    assert done.failure == Failure(
+        "not_a_feed",
+        "an HTML page (title 'News') came instead of a feed: the page advertises the feed "
+        "https://one.example/atom.xml; if it is the wanted one, give the source that URL",
+    )
+
+
+async def test_202_is_no_document_though_it_brings_one() -> None:
+    done = await step(Answer(202, NEWER, FEED))
+    assert (done.next_state, done.documents) == (HELD, ())
+    assert done.failure == Failure(
+        "not_a_feed", "the server answered 202 Accepted, and there is no document yet"
+    )
+
+
+async def test_an_empty_document_is_no_feed_and_no_newer_state() -> None:
+    for body in (b"", b" \r\n\t"):
+        done = await step(Answer(200, NEWER, body))
+        assert done.next_state == HELD
+        assert done.failure == Failure("not_a_feed", "an empty document came instead of a feed")
+
+
+async def test_what_the_shape_of_a_feed_says_is_remembered_until_another_document_comes() -> None:
+    empty = b"<rss version='2.0'><channel><title>t</title></channel></rss>"
+    lost = await step(Answer(200, NEWER, empty))
+    words = "the feed has no entries, and it had some before"
+    assert (lost.outcome, remembered(lost.next_state)) == ("fetched", words)
+    assert (lost.next_state.etag, lost.next_state.body_hash) == ('"newer"', hash_of(empty))
+    for answer in (Answer(304, NEWER), Answer(200, NEWER, empty)):
+        again = await step(answer, lost.next_state)
+        assert (again.outcome, remembered(again.next_state)) == ("unchanged", words)
+    healthy = await step(Answer(200, NEWER, FEED), lost.next_state)
+    assert healthy.next_state.cursor is None
+
+
+async def test_entries_of_a_strange_shape_are_kept() -> None:
+    items = b"".join(
+        b"<item><guid>%d</guid><pubDate>2026-11-23T10:00:00Z</pubDate></item>" % n for n in range(5)
+    )
+    done = await step(Answer(200, NEWER, b"<rss version='2.0'><channel>%b</channel></rss>" % items))
+    assert len(done.documents[0].entries) == 5
+    assert remembered(done.next_state) == (
+        "all 5 entries of the feed have the same date, which may be none of theirs"
+    )

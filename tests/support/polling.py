@@ -114,10 +114,12 @@ def entries(*guids: str) -> tuple[Entry, ...]:
     return tuple(Entry(identity=guid, content_hash=guid, guid=guid, title=guid) for guid in guids)
 
 
-def fetched(*guids: str, etag: str | None = None, more: bool = False) -> Step:
+def fetched(
+    *guids: str, etag: str | None = None, more: bool = False, cursor: Mapping[str, object] | None = None
+) -> Step:
     """A step that brought `guids`."""
     document = Document("https://one.example/feed", "rss20", entries=entries(*guids))
-    return Step(next_state=PollState(etag=etag), documents=(document,), more=more)
+    return Step(next_state=PollState(etag=etag, cursor=cursor), documents=(document,), more=more)
 
 
 def failed(cause: str, *, status: int | None = None, retry_after: float | None = None) -> Step:

@@ -60,6 +60,7 @@ def phase(name: str, interval: float, sources: int) -> float:
     return fraction * span
 
 
-def state_after(failures: int) -> State:
-    """The state to show after `failures` failures in a row."""
-    return "degraded" if failures >= DEGRADED_AFTER else "active"
+def state_after(failures: int, *, misshapen: bool = False) -> State:
+    """The state to show after `failures` failures in a row; `misshapen` tells that the source answers, but not with
+    what a feed should be (see :mod:`digestd.feed.shape`)."""
+    return "degraded" if misshapen or failures >= DEGRADED_AFTER else "active"

@@ -233,7 +233,7 @@ class Poller:
             return
         failure = result.failure
         self._metrics.poll_ended(step.outcome, seconds, failure.cause if failure else None)
-        self._metrics.source_polled(result.name, record.last_error, datetime.now(UTC))
+        self._metrics.source_polled(result.name, record.last_error if failure else None, datetime.now(UTC))
         self._metrics.articles_new += result.articles_new
         if result.articles_new:
             self._news.ring()
@@ -256,7 +256,7 @@ class Poller:
 
 def _failure_keys(failure: Failure | None, record: StepRecord) -> dict[str, object]:
     if failure is None:
-        return {}
+        return {"degraded": record.last_error} if record.last_error else {}
     return {
         "cause": failure.cause,
         "error": failure.message[:500],

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from digestd.config import WorkerSettings
 from digestd.config.access import Access
-from digestd.errors import BadURL, ConfigurationError
+from digestd.errors import BadURL, ConfigurationError, NotAFeed
+from digestd.feed import shape
 from digestd.feed.schedule import Schedule, after_deferral, after_failure, after_success, state_after
 from digestd.model import Failure, PollState, Step
 from digestd.store import Claim, StepRecord
@@ -63,7 +64,8 @@ def record_of(
 ) -> StepRecord:
     """What to write of `step`; `final` gives the lease back, `extract` tells whether article pages are fetched at all.
     A poll that ends with more to come is due at once."""
-    failure = step.failure
+    failure, remark = step.failure, shape.remembered(step.next_state)
+    misshapen = remark is not None or (failure is not None and failure.cause == NotAFeed.cause)
     from_feed = claim.source.spec.options.get("content") == "feed"
     unfinished = step.more and failure is None
     return StepRecord(
@@ -72,16 +74,23 @@ def record_of(
         next_state=step.next_state,
         succeeded=failure is None,
         consecutive_failures=verdict.consecutive_failures,
-        state=state_after(verdict.consecutive_failures),
+        state=state_after(verdict.consecutive_failures, misshapen=misshapen),
         schedule_reason=verdict.schedule.reason,
         next_delay_seconds=0.0 if unfinished and final else verdict.schedule.delay_seconds,
         lease_seconds=lease_seconds,
         entries=tuple(entry for document in step.documents for entry in document.entries),
         skip_pages=_FROM_FEED if from_feed else None if extract else _NOT_EXTRACTED,
         left_out=tuple(one for document in step.documents for one in document.left_out),
-        last_error=f"{failure.cause}: {failure.message}"[:_LONGEST_MESSAGE] if failure else None,
+        last_error=_words(failure, remark),
         final=final,
     )
+
+
+def _words(failure: Failure | None, remark: str | None) -> str | None:
+    """What `digestd sources` says: of a failure first, as it is newer than what the last document looked like."""
+    if failure is not None:
+        return f"{failure.cause}: {failure.message}"[:_LONGEST_MESSAGE]
+    return f"shape: {remark}"[:_LONGEST_MESSAGE] if remark else None
 
 
 def late(state: PollState, limit: float) -> Step:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
-from digestd.errors import HTTPStatus, SourceError
+from digestd.errors import HTTPStatus, NotAFeed, SourceError
+from digestd.feed import shape
 from digestd.kinds import Http, Tools
-from digestd.model import Failure, PollState, Source, Step
+from digestd.model import Document, Failure, PollState, Response, Source, Step
 
 # Part of the stored body hash: raising it makes every feed be read again after the parser changed what it gives.
 _PARSER_VERSION = "1"
@@ -31,21 +33,32 @@ class FeedKind:
                 # The validators we hold stay: those of a 304 may be of a document we never read (caches that compare
                 # dates alone answer so), and RFC 9111, 4.3.4, freshens only the stored response they match.
                 return Step(next_state=state, unchanged=True)
+            if response.status == 202:
+                raise NotAFeed(shape.accepted(response.headers))
             body_hash = f"{_PARSER_VERSION}:{hashlib.sha256(response.body).hexdigest()}"
             next_state = PollState(
                 etag=response.headers.get("etag"),
                 last_modified=response.headers.get("last-modified"),
                 body_hash=body_hash,
+                cursor=state.cursor,
             )
             size = len(response.body)
             if body_hash == state.body_hash:
                 return Step(next_state=next_state, unchanged=True, body_bytes=size)
-            document = await self._parse(response.body, response.url, response.headers.get("content-type"))
+            document = await self._read(response)
         except SourceError as error:
             return Step(next_state=state, failure=failure_of(error))
         # What was cut off was not seen: the next poll has to bring it again, not a 304.
-        reached = next_state if document.whole else state
+        reached = replace(next_state, cursor=shape.remember(document, state)) if document.whole else state
         return Step(next_state=reached, documents=(document,), body_bytes=size)
+
+    async def _read(self, response: Response) -> Document:
+        content_type = response.headers.get("content-type")
+        try:
+            return await self._parse(response.body, response.url, content_type)
+        except NotAFeed as error:
+            explained = shape.explain(str(error), response.body, response.url, response.headers)
+            raise NotAFeed(explained) from error
 
 
 def failure_of(error: SourceError) -> Failure:

@@ -30,6 +30,11 @@ _MARK = "digestd.options"
 
 _READ_ONLY = "25006"
 
+# PgBouncer: "unsupported startup parameter: options" (pgbouncer.org/config.html, ignore_startup_parameters; from 1.20
+# on it reads options, and names the one that it does not know). Amazon's RDS Proxy: "doesn't support command-line
+# options".
+_REFUSED = ("startup parameter", "command-line options")
+
 
 def options(given: str) -> str:
     """The value of libpq's `options`, with what the operator's own URL says (`given`) last, so that it prevails."""
@@ -91,9 +96,7 @@ def _connect(
     try:
         session = Session.connect(**parameters)
     except psycopg.OperationalError as error:
-        # PgBouncer refuses what it does not know: "unsupported startup parameter: options" (pgbouncer.org/config.html,
-        # ignore_startup_parameters; from 1.20 on it reads options, and names the one that it does not know).
-        if "startup parameter" not in str(error):
+        if not any(words in str(error) for words in _REFUSED):
             raise
         session = Session.connect(**_without_options(parameters))
     session.pooled = not _is_marked(session)
