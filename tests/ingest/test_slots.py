@@ -37,6 +37,34 @@ async def test_failing_sources_hold_at_most_half_of_the_slots(autojump_clock: Mo
         nursery.cancel_scope.cancel()
 
 
+async def test_a_quarter_of_the_slots_is_kept_for_prompt_sources_once_there_are_any(
+    autojump_clock: MockClock,
+) -> None:
+    slots = Slots(8)
+    begun: list[str] = []
+
+    async def poll(name: str, prompt: bool) -> None:
+        async with slots.hold(alone=False, prompt=prompt):
+            begun.append(name)
+            await trio.sleep(10)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(20):
+            nursery.start_soon(poll, f"new {number}", False)
+        await trio.sleep(1)
+        assert len(begun) == 8, "as long as nobody is known to be prompt, new ones may have all"
+        slots.reserve()
+        await trio.sleep(10)
+        assert slots.in_use == 6
+        nursery.start_soon(poll, "prompt", True)
+        await trio.sleep(1)
+        assert begun[-1] == "prompt"
+        slots.resize(4)
+        await trio.sleep(30)
+        assert len(begun) == 21
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_suspect_is_polled_while_nothing_else_is(autojump_clock: MockClock) -> None:
     slots, inside, most = Slots(4), 0, 0
 

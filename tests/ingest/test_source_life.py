@@ -421,6 +421,35 @@ async def test_one_round_does_not_wait_for_a_host_that_wants_to_be_left_alone(
     assert [(wait.reason, round(wait.seconds)) for wait in waits] == [("paused", 86_400)] * 3
 
 
+async def test_new_sources_that_hang_leave_slots_to_prompt_ones_and_slow_ones_have_to_prove_themselves(
+    autojump_clock: MockClock,
+) -> None:
+    async def step(source: Source, state: PollState) -> Step:
+        if source.name.startswith("hang"):
+            await trio.sleep(20)
+            return failed("timeout")
+        if source.name == "slow" and len(bench.times("slow")) == 1:
+            await trio.sleep(3)
+        return fetched("a")
+
+    bench = Bench(step, interval_seconds=10, max_sources=4)
+    (good,) = await bench.add("good")
+    async with trio.open_nursery() as nursery:
+        Supervisor(bench.around, bench.metrics, 10).start(nursery, [good])
+        await trio.sleep(5)
+        statuses = await bench.add("good", *(f"hang{n}" for n in range(12)), "slow")
+        lives = [SourceLife(one, bench.around) for one in statuses if one.source.name != "good"]
+        for life in lives:
+            nursery.start_soon(life.run, 0.0)
+        await trio.sleep(100)
+        nursery.cancel_scope.cancel()
+    gaps = [later - earlier for earlier, later in pairwise(bench.times("good"))]
+    assert max(gaps) < 11, "a slot is kept for it"
+    slow = lives[-1]
+    assert slow.name == "slow"
+    assert 0 < slow._polls_to_prove < 6
+
+
 async def test_a_failing_source_does_not_hold_up_its_host_s_good_ones(autojump_clock: MockClock) -> None:
     async def step(source: Source, state: PollState) -> Step:
         if source.name.startswith("dead"):

@@ -10,8 +10,9 @@ import trio
 
 class Slots:
     """`total` slots, and places for half as many failing sources: one whose last poll failed takes a place before its
-    slot, so that hosts that hang cannot starve the good ones. A source suspected of killing the process is polled
-    while nothing else is.
+    slot, so that hosts that hang cannot starve the good ones. Once there are any, a quarter of the slots is for sources
+    known to be prompt: what is new may hang, too. A source suspected of killing the process is polled while nothing
+    else is.
 
     A `trio.CapacityLimiter` and no semaphore: its borrowers show in `statistics()`, and it can be resized.
     """
@@ -19,6 +20,8 @@ class Slots:
     def __init__(self, total: int) -> None:
         self._slots = trio.CapacityLimiter(total)
         self._failing = trio.CapacityLimiter(max(1, total // 2))
+        self._unproven = trio.CapacityLimiter(total)
+        self._reserved = False
         self._alone = trio.Lock()
         self._held_since: dict[object, float] = {}
 
@@ -26,6 +29,17 @@ class Slots:
         """Make it `total` slots from now on; what is held beyond that is given back as it ends."""
         self._slots.total_tokens = total
         self._failing.total_tokens = max(1, total // 2)
+        self._limit_unproven()
+
+    def reserve(self) -> None:
+        """From now on there are prompt sources: keep a quarter of the slots for them."""
+        if not self._reserved:
+            self._reserved = True
+            self._limit_unproven()
+
+    def _limit_unproven(self) -> None:
+        total = int(self._slots.total_tokens)
+        self._unproven.total_tokens = total - total // 4 if self._reserved else total
 
     def try_failing_place(self, held: AsyncExitStack) -> bool:
         """Take one of the places for failing sources until `held` is left; False when all are taken."""
@@ -42,8 +56,8 @@ class Slots:
         return self._borrowed(self._failing)
 
     @asynccontextmanager
-    async def hold(self, *, alone: bool) -> AsyncIterator[None]:
-        """Hold a slot (all of them when `alone`) inside the block; waits in order of arrival.
+    async def hold(self, *, alone: bool, prompt: bool = True) -> AsyncIterator[None]:
+        """Hold a slot (all of them when `alone`, any when `prompt`) inside the block; waits in order of arrival.
 
         Cancellation: while waiting nothing is held afterwards.
         """
@@ -53,6 +67,8 @@ class Slots:
                 for _ in range(int(self._slots.total_tokens)):
                     await held.enter_async_context(self._borrowed(self._slots))
             else:
+                if not prompt:
+                    await held.enter_async_context(self._unproven)
                 await held.enter_async_context(self._slots)
             with self._noted():
                 yield

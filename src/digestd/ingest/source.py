@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
 import trio
@@ -29,6 +29,10 @@ HELD_UP = ("host", "host_paused")
 LEASED_LOOK_SECONDS = 5.0
 """After how long a source that another process polls is looked at again."""
 PLACE_WITHOUT_TURN_SECONDS = 5.0
+PROMPT_SECONDS = 2.0
+"""A poll that takes longer than this is slow."""
+PROBATION_POLLS = 5
+"""How many prompt polls in a row make a source that was slow, or failed, a prompt one again."""
 LONGEST_PAUSE_ONCE_SECONDS = 10.0
 """How long `--once` waits for a host that wants to be left alone."""
 
@@ -58,6 +62,7 @@ class SourceLife:
         self._url = status.source.url
         self._failing = status.consecutive_failures > 0
         self._unfinished = status.unfinished_claims
+        self._polls_to_prove = 1
         self._around = around
         self._woken = trio.Event()
         self._wakes_at = -math.inf
@@ -125,7 +130,9 @@ class SourceLife:
                 if not isinstance(claim, Claim):
                     return claim
                 turn.start()
+                began = trio.current_time()
                 result = await self._around.poller.poll(claim)
+                self._note_pace(result, trio.current_time() - began)
                 await self._around.store.share_pauses(self._around.hosts)
             except StoreUnavailable:
                 return Wait(self._store_retry(), STORE_UNAVAILABLE)
@@ -135,6 +142,14 @@ class SourceLife:
         self._failing = result.failing
         self._unfinished = 0
         return result
+
+    def _note_pace(self, result: PollResult, seconds: float) -> None:
+        if result.failing or seconds > PROMPT_SECONDS:
+            self._polls_to_prove = PROBATION_POLLS
+        elif result.outcome is not None:
+            self._polls_to_prove = max(0, self._polls_to_prove - 1)
+            if self._polls_to_prove == 0:
+                self._around.slots.reserve()
 
     @property
     def _suspect(self) -> bool:
@@ -184,7 +199,7 @@ class SourceLife:
         while True:
             async with AsyncExitStack() as slot:
                 with self._around.shutdown.idle() as idle:
-                    await slot.enter_async_context(self._around.slots.hold(alone=self._suspect))
+                    await slot.enter_async_context(self._hold_slot())
                 if idle.cancelled_caught or self._around.shutdown.begun.is_set():
                     return None
                 answer = await self._claim(turn, force=force)
@@ -193,6 +208,9 @@ class SourceLife:
                     return answer
             with self._around.shutdown.idle():
                 await turn.wait_until_due(TURN_KEPT_SECONDS)
+
+    def _hold_slot(self) -> AbstractAsyncContextManager[None]:
+        return self._around.slots.hold(alone=self._suspect, prompt=self._polls_to_prove == 0)
 
     async def _claim(self, turn: Turn, *, force: bool) -> Claim | Wait | Gone:
         request = ClaimRequest(self._id, self._around.poller.lease_seconds, force, turn.host_start())

@@ -34,6 +34,8 @@ _proc.SpawnProcWorker.mp_context = _ParserProcesses()
 PARSE_TIMEOUT_SECONDS = 12.0
 # A document that takes so long, or kills its parser, is heavy: see HeavyDocuments.
 HEAVY_SECONDS = 1.0
+# A document of this size may take long: it counts as heavy before anybody has read it.
+HEAVY_BYTES = 1024 * 1024
 IDLE_SECONDS = 60.0
 # Waiting counts against the poll's deadline, and its slot is of use to other sources meanwhile.
 QUEUE_SECONDS = 8.0
@@ -82,8 +84,8 @@ class Workers:
 
 
 class HeavyDocuments:
-    """Which addresses gave a document last time that took its parser long. These share half of the parsers, so that
-    they do not stand in the way of all others."""
+    """Which addresses gave a document last time that took its parser long. These, and what is large, share half of the
+    parsers, so that they do not stand in the way of all others."""
 
     _MOST = 10_000
 
@@ -91,9 +93,13 @@ class HeavyDocuments:
         self._turns = trio.CapacityLimiter(max(1, processes // 2))
         self._urls: dict[str, None] = {}
 
-    def turn(self, url: str) -> AbstractAsyncContextManager[object]:
-        """What to hold while the document of `url` is read. Cancellation: nothing is held."""
-        return self._turns if url in self._urls else nullcontext()
+    def expects(self, url: str, size: int) -> bool:
+        """Whether the document of `url`, of `size` bytes, is likely to take long."""
+        return size > HEAVY_BYTES or url in self._urls
+
+    def turn(self, url: str, size: int = 0) -> AbstractAsyncContextManager[object]:
+        """What to hold while the document of `url`, of `size` bytes, is read. Cancellation: nothing is held."""
+        return self._turns if self.expects(url, size) else nullcontext()
 
     def note(self, url: str, *, heavy: bool) -> None:
         """Remember how it went with the document of `url`."""
@@ -105,10 +111,13 @@ class HeavyDocuments:
 
 
 class FeedParser:
-    """Reads feeds in processes of its own; see :class:`digestd.kinds.ParseFeed`."""
+    """Reads feeds in processes of its own; see :class:`digestd.kinds.ParseFeed`. No more of `workers` and
+    `heavy_workers` together are at work at one time than `workers` has places."""
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: Workers, heavy_workers: Workers) -> None:
         self._workers = workers
+        # A large document mostly costs its worker: others must not wait for the start of the next.
+        self._heavy_workers = heavy_workers
         self._heavy = HeavyDocuments(int(workers.free.total_tokens))
 
     async def __call__(self, body: bytes, url: str, content_type: str | None) -> Document:
@@ -118,25 +127,27 @@ class FeedParser:
         Resource handling: a worker that dies is replaced at the next document. Cancellation: kills the worker.
         """
         async with AsyncExitStack() as held:
-            await self._wait_for_parser(url, held)
-            parsed = await self._parsed(body, url, content_type)
+            heavy = self._heavy.expects(url, len(body))
+            await self._wait_for_parser(self._heavy.turn(url, len(body)), held)
+            workers = self._heavy_workers if heavy else self._workers
+            parsed = await self._parsed(workers, body, url, content_type)
         return await _put_together(parsed)
 
-    async def _wait_for_parser(self, url: str, held: AsyncExitStack) -> None:
+    async def _wait_for_parser(self, turn: AbstractAsyncContextManager[object], held: AsyncExitStack) -> None:
         with trio.move_on_after(QUEUE_SECONDS) as waiting:
-            await held.enter_async_context(self._heavy.turn(url))
+            await held.enter_async_context(turn)
             await held.enter_async_context(self._workers.free)
         if waiting.cancelled_caught:
             message = f"every parser has been busy for {QUEUE_SECONDS:g} s; polled again soon"
             raise ParserBusy(message, retry_after=BUSY_RETRY_SECONDS)
 
-    async def _parsed(self, body: bytes, url: str, content_type: str | None) -> feeds.Parsed:
+    async def _parsed(
+        self, workers: Workers, body: bytes, url: str, content_type: str | None
+    ) -> feeds.Parsed:
         begin = trio.current_time()
         died = False
         try:
-            return await self._workers.run(
-                PARSE_TIMEOUT_SECONDS, feeds.parse_document, body, url, content_type
-            )
+            return await workers.run(PARSE_TIMEOUT_SECONDS, feeds.parse_document, body, url, content_type)
         except ParserDied:
             died = True
             raise
@@ -181,12 +192,17 @@ class PageReader:
 
 @asynccontextmanager
 async def open_parser(processes: int) -> AsyncIterator[FeedParser]:
-    """A parser of feeds with up to `processes` workers, started when first needed and again after an idle minute.
+    """A parser of feeds with up to `processes` workers at work, started when first needed and again after an idle
+    minute; half as many more may be idle.
 
     Resource handling: no worker is left when the block ends; a busy one is killed with the task that waits for it.
     """
-    async with _open_workers(processes, feeds.MEMORY_BYTES, feeds.RESIDENT_BYTES) as workers:
-        yield FeedParser(workers)
+    limits = feeds.MEMORY_BYTES, feeds.RESIDENT_BYTES
+    async with (
+        _open_workers(processes, *limits) as workers,
+        _open_workers(processes, *limits) as heavy_workers,
+    ):
+        yield FeedParser(workers, heavy_workers)
 
 
 @asynccontextmanager
