@@ -231,3 +231,19 @@ def test_derived_secrets_are_redacted_too(tmp_path: Path) -> None:
     found = access(configuration(tmp_path, {"basic_auth": {"username": "u", "password": "p&ssword"}}))
     pair = b64encode(b"u:p&ssword").decode()
     assert found.redacted(f"your Basic {pair}, ?a=p%26ssword, p&ssword") == "your Basic ***, ?a=***, ***"
+
+
+def test_a_file_that_cannot_be_looked_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a directory that is closed to this user."""
+
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    spec = SourceSpec("one", "feed", "https://one.example/", options={"ca_file": "/closed/ca.pem"})
+    with pytest.raises(ConfigurationError) as refused:
+        Secrets({}, {}).access_of(spec)
+    assert (
+        str(refused.value)
+        == "source 'one': options: ca_file: /closed/ca.pem cannot be looked at: Permission denied"
+    )

@@ -110,6 +110,20 @@ async def test_neither_is_one_in_the_words_of_a_bug(autojump_clock: MockClock) -
     assert "ValueError: Bearer ***" in error
 
 
+async def test_a_bug_in_opening_the_door_is_recorded_as_the_source_s_failure(
+    autojump_clock: MockClock,
+) -> None:
+    bench = Bench(always(fetched("a")))
+
+    async def open_door(_: SourceSpec) -> tuple[Http, Access]:
+        raise PermissionError(13, "Permission denied")
+
+    bench.doors.open = open_door  # type: ignore[method-assign, assignment]
+    with capture_logs():
+        error = await lived(bench)
+    assert error.startswith("bug: a bug in digestd or in the kind 'feed': PermissionError: ")
+
+
 @contextmanager
 def patch_threads() -> Iterator[None]:
     """A clock that jumps does not wait for threads: let their work be done at once."""

@@ -130,7 +130,11 @@ class _Reading:
             path = Path(value) if isinstance(value, str) else self._secrets.credential(value["credential"])
         except ValueError as error:
             raise self._wrong(place, str(error)) from None
-        if not path.is_file():
+        try:
+            found = path.is_file()
+        except OSError as error:
+            raise self._wrong(place, f"{path} cannot be looked at: {error.strerror}") from None
+        if not found:
             raise self._wrong(place, f"there is no file {path}")
         return path
 

@@ -158,10 +158,10 @@ class Poller:
         limit = self._settings.poll_timeout_seconds
         with trio.move_on_after(limit) as deadline:
             try:
-                http, access = await self._doors.open(claim.source.spec)
-            except (ConfigurationError, BadURL) as error:
-                return unequipped(state, error), None
-            try:
+                try:
+                    http, access = await self._doors.open(claim.source.spec)
+                except (ConfigurationError, BadURL) as error:
+                    return unequipped(state, error), None
                 step = await self._kinds[kind].step(claim.source, state, http)
             # The border round all kinds, third parties' too: what is not a value is a bug, kept apart from Cancelled.
             except* Exception as group:  # noqa: BLE001 - see above
