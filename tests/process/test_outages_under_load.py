@@ -36,6 +36,15 @@ def grow(farm: Farm, seconds: float, chance: random.Random) -> None:
         time.sleep(0.02)
 
 
+def settings(folder: Path, farm: Farm) -> str:
+    """A file of settings for the feeds of `farm`, each of which has two entries."""
+    for number in range(FEEDS):
+        farm.grow(f"feed{number}", 2)
+    return str(
+        write_settings(folder, farm.sources(), worker={"interval_seconds": 2}, extract={"enabled": False})
+    )
+
+
 def expect_caught_up(replicas: list[Digestd], farm: Farm, database: Database) -> None:
     """Everything that was served is kept, once, without anybody's help; no source was blamed."""
     replicas[0].wait_until(lambda: set(database.entries()) == farm.guids(), "everything that was served", 60)
@@ -52,15 +61,11 @@ def test_ten_restarts_and_broken_commits_under_load(
     own_postgres_server.create_database("digestd")
     wire = Wire(own_postgres_server)
     database = Database(tmp_path, own_postgres_server.url("digestd"))
-    for number in range(FEEDS):
-        farm.grow(f"feed{number}", 2)
-    file = write_settings(
-        tmp_path, farm.sources(), worker={"interval_seconds": 2}, extract={"enabled": False}
-    )
+    file = settings(tmp_path, farm)
     with ExitStack() as running:
         running.callback(wire.close)
         environ = {"DATABASE_URL": wire.url("digestd")}
-        replicas = [running.enter_context(Digestd(["-c", str(file)], tmp_path, environ)) for _ in range(2)]
+        replicas = [running.enter_context(Digestd(["-c", file], tmp_path, environ)) for _ in range(2)]
         for replica in replicas:
             replica.wait_for("worker.started")
         for number in range(10):
@@ -87,15 +92,11 @@ def test_slow_full_read_only_and_hung_databases_are_lived_through(
     url = own_postgres_server.create_database("digestd")
     wire = Wire(own_postgres_server)
     database = Database(tmp_path, url)
-    for number in range(FEEDS):
-        farm.grow(f"feed{number}", 2)
-    file = write_settings(
-        tmp_path, farm.sources(), worker={"interval_seconds": 2}, extract={"enabled": False}
-    )
+    file = settings(tmp_path, farm)
     with ExitStack() as running:
         running.callback(wire.close)
         environ = {"DATABASE_URL": wire.url("digestd")}
-        daemon = running.enter_context(Digestd(["-c", str(file)], tmp_path, environ))
+        daemon = running.enter_context(Digestd(["-c", file], tmp_path, environ))
         daemon.wait_for("worker.started")
         expect_caught_up([daemon], farm, database)
 
