@@ -14,6 +14,7 @@
         │   ├── AddressRefused      the name leads to an address we must not reach     cause "address"
         │   ├── NameNotFound        DNS has no answer                                  cause "dns"
         │   ├── ResolverBusy        no thread became free to look the name up          cause "busy"
+        │   ├── BodiesBusy          large documents of others are in hand              cause "busy"
         │   ├── ConnectFailed       no connection                                      cause "connect"
         │   ├── TLSFailed           the certificate or handshake is not acceptable     cause "tls"
         │   ├── FetchTimeout        the total deadline passed                          cause "timeout"
@@ -110,6 +111,12 @@ class NameNotFound(FetchError):
 
 class ResolverBusy(FetchError):
     """Names that hang kept every thread for looking names up busy: put off for `retry_after` seconds, not failed."""
+
+    cause = "busy"
+
+
+class BodiesBusy(FetchError):
+    """So many large documents are in hand that no more are read: put off for `retry_after` seconds, not failed."""
 
     cause = "busy"
 

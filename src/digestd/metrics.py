@@ -112,7 +112,7 @@ class Metrics:
     def remember(self, statuses: Iterable[SourceStatus]) -> None:
         """Begin with what earlier runs left: which of `statuses` fail, and when a poll last ended well."""
         for status in statuses:
-            if status.consecutive_failures:
+            if status.failing:
                 self.failing[status.source.name] = status.last_error or "unknown"
             if status.last_success_at is not None:
                 self.last_fetch = max(self.last_fetch or status.last_success_at, status.last_success_at)

@@ -18,6 +18,10 @@ Outcome: TypeAlias = Literal["fetched", "unchanged", "failed"]
 Extraction: TypeAlias = Literal["pending", "done", "failed", "skipped"]
 PublishedFrom: TypeAlias = Literal["entry", "page", "first_seen"]
 
+UNFINISHED_CLAIMS_LIMIT = 3
+"""From this many claims in a row that were never recorded on, a source, or a page, is suspected of killing the
+process."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
@@ -89,6 +93,13 @@ class SourceStatus:
     articles: int = 0
     entries_set_aside: int = 0
     overridden: bool = False
+
+    @property
+    def failing(self) -> bool:
+        """Whether it is polled, and its last poll counted as a failure or it is suspected of crashing digestd. What is
+        merely `degraded` is read and kept."""
+        suspect = self.unfinished_claims >= UNFINISHED_CLAIMS_LIMIT
+        return self.source.spec.enabled and (self.consecutive_failures > 0 or suspect)
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,9 @@ FORM = "must be text, {env: VARIABLE}, {file: PATH} or {credential: NAME}"
          "headers.X: must be one line, without control characters, and without blanks at its ends"),
         ({"headers": [CANARY]}, "headers: is missing or of the wrong type"),
         ({"headers": {"X Y": CANARY}}, "'X Y' is no name of a header or a cookie"),
-        ({"headers": {"Host": CANARY}}, "headers: host is digestd's own to send"),
+        ({"headers": {"Host": CANARY}}, "headers.Host: the URL names the host"),
+        ({"headers": {"TE": CANARY, "X": CANARY, "range": CANARY}},
+         "headers.TE: digestd looks after its connections itself; headers.range: digestd needs the whole document"),
         ({"headers": {"X": "a", "x": "b"}}, "headers: one stands there twice, in capitals and without"),
         ({"headers": {"Cookie": CANARY}, "cookies": {"a": "b"}}, "cookies or the header Cookie, not both"),
         ({"headers": {"Authorization": CANARY}, "bearer_token": "t"},
@@ -192,6 +194,40 @@ def test_mistakes_are_told_without_the_secret(tmp_path: Path, options: dict[str,
     with pytest.raises(ConfigurationError) as caught:
         configuration(tmp_path, options)
     assert str(caught.value) == f"{tmp_path}/digestd.yaml: sources[0] (a): options: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        ("host", "the URL names the host"),
+        ("content-encoding content-length expect trailer transfer-encoding", "a request for a document has no body"),
+        ("connection http2-settings keep-alive proxy-connection te upgrade",
+         "digestd looks after its connections itself"),
+        ("proxy-authorization", "the credentials of a proxy go into the option proxy"),
+        ("accept-encoding", "digestd asks for the codings that it can undo"),
+        ("a-im if-range range", "digestd needs the whole document"),
+        ("if-match if-modified-since if-none-match if-unmodified-since",
+         "digestd itself asks whether the document changed"),
+    ],
+)  # fmt: skip
+def test_no_source_sends_what_is_digestds_own(tmp_path: Path, names: str, reason: str) -> None:
+    for name in names.split():
+        for spelt in (name, name.title(), name.upper()):
+            with pytest.raises(ConfigurationError) as caught:
+                configuration(tmp_path, {"headers": {spelt: {"env": "NOT_SET"}}})
+            place = f"{tmp_path}/digestd.yaml: sources[0] (a): options"
+            assert str(caught.value) == f"{place}: headers.{spelt}: {reason}"
+
+
+def test_a_source_may_say_who_asks_and_for_what(tmp_path: Path) -> None:
+    headers = {
+        "User-Agent": "mine",
+        "Accept": "text/xml",
+        "Accept-Language": "de",
+        "Referer": "https://a.example/",
+    }
+    found = access(configuration(tmp_path, {"headers": headers}))
+    assert revealed(found) == {name.lower(): value for name, value in headers.items()}
 
 
 def test_settings_may_be_credentials_of_systemd(tmp_path: Path) -> None:

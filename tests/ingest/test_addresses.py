@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digestd.config.networks import Networks
 from digestd.ingest.network.addresses import is_private_host, refusal
 
 REFUSED_IPV4 = [
@@ -167,6 +168,66 @@ def test_with_private_networks_allowed_only_metadata_is_refused(text: str, reaso
         for form, embedded in embedding_forms(address).items():
             inside = f"{expected} ({text} in {form} form)" if expected else None
             assert refusal(embedded, allow_private=True) == inside
+
+
+EVERYTHING: Networks = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
+
+@given(
+    st.ip_addresses()
+    | st.sampled_from([ip_address(text) for text, _ in REFUSED_IPV4 + REFUSED_IPV6])
+    | st.sampled_from([IPv4Address(text) for text, _ in REFUSED_IPV4]).flatmap(
+        lambda address: st.sampled_from([*embedding_forms(address).values()])
+    )
+)
+def test_a_list_of_all_networks_allows_what_true_does(address: IPv4Address | IPv6Address) -> None:
+    assert refusal(address, allow_private=EVERYTHING) == refusal(address, allow_private=True)
+    assert refusal(address, allow_private=()) == refusal(address)
+
+
+LISTED: Networks = (IPv4Network("10.20.0.0/16"), IPv4Network("127.0.0.1/32"), IPv6Network("fd00::/16"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10.20.0.0", None),
+        ("10.20.255.255", None),
+        ("127.0.0.1", None),
+        ("fd00:1::1", None),
+        ("fd00::1%eth0", None),
+        ("8.8.8.8", None),
+        ("2a00:1450:4001::1", None),
+        ("10.19.255.255", "a private address"),
+        ("10.21.0.0", "a private address"),
+        ("127.0.0.2", "a loopback address"),
+        ("::1", "a loopback address"),
+        ("192.168.0.1", "a private address"),
+        ("224.0.0.1", "a multicast address"),
+        ("fd01::1", "a unique local address"),
+        ("fe80::1", "a link-local address"),
+        ("4000::1", "a reserved address"),
+        ("fd00:ec2::254", "a cloud metadata address"),
+        ("169.254.169.254", "a cloud metadata address"),
+    ],
+)
+def test_only_the_networks_that_are_listed_are_opened(text: str, expected: str | None) -> None:
+    address = ip_address(text)
+    assert refusal(address, allow_private=LISTED) == expected
+    if isinstance(address, IPv4Address):
+        for form, embedded in embedding_forms(address).items():
+            inside = f"{expected} ({text} in {form} form)" if expected else None
+            assert refusal(embedded, allow_private=LISTED) == inside
+
+
+def test_a_form_that_is_listed_does_not_open_what_it_holds() -> None:
+    translated: Networks = (IPv6Network("64:ff9b::/96"), IPv6Network("2002::/16"))
+    for form, address in (("NAT64", "64:ff9b::a00:1"), ("6to4", "2002:a00:1::1")):
+        expected = f"a private address (10.0.0.1 in {form} form)"
+        assert refusal(ip_address(address), allow_private=translated) == expected
+    local: Networks = (IPv6Network("64:ff9b:1::/48"), IPv6Network("2001::/32"))
+    assert refusal(IPv6Address("64:ff9b:1::a00:1"), allow_private=local) is None
+    assert refusal(IPv6Address("2001::1"), allow_private=local) is None
 
 
 @given(st.ip_addresses())

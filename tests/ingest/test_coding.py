@@ -206,9 +206,12 @@ def test_a_zstd_window_of_2_gb_is_refused_before_it_is_had() -> None:
 
 
 def test_a_large_window_of_brotli_is_no_brotli() -> None:
-    # The first bits of the "large window" extension, which RFC 7932, 9.1 reserves.
-    with pytest.raises(ProtocolFailed):
-        decoded("br", bytes([0x11, 0x1E]) + brotli.compress(TEXT))
+    # A whole body of the "large window" extension, whose first bits RFC 7932, 9.1 reserves: a window of a gigabyte,
+    # the text without compression, the end. A decoder that is told of large windows makes "hello world" of it.
+    large = bytes.fromhex("111e140002") + b"hello world" + b"\x03"
+    with pytest.raises(ProtocolFailed) as raised:
+        decoded("br", large)
+    assert str(raised.value) == "the body is declared br and is not, or is damaged"
 
 
 @settings(max_examples=200)

@@ -273,7 +273,9 @@ async def test_a_bomb_is_cut_at_the_cap(name: str, compress: Callable[[bytes], b
     assert str(error) == "the body is larger than 100000 bytes (fetch.max_body_bytes)"
 
 
-@pytest.mark.parametrize("status", [204, 205, 206, 226, 300, 305, 400, 403, 404, 410, 429, 500, 503, 599])
+@pytest.mark.parametrize(
+    "status", [202, 204, 205, 206, 226, 300, 305, 400, 403, 404, 410, 429, 500, 503, 599]
+)
 async def test_other_statuses_are_failures(status: int) -> None:
     error = await failure(respond(b"sorry", status))
     assert isinstance(error, HTTPStatus)
@@ -309,9 +311,10 @@ async def test_429_without_retry_after_pauses_the_host_that_answered_for_a_minut
             assert hosts.paused_for(asked) == 0
 
 
-async def test_retry_after_with_another_status_pauses_only_the_source() -> None:
+@pytest.mark.parametrize("status", [202, 404])
+async def test_retry_after_with_another_status_pauses_only_the_source(status: int) -> None:
     hosts = Hosts(2, 1.0)
-    handlers = {"/": respond(status=404, headers={"Retry-After": "120"})}
+    handlers = {"/": respond(status=status, headers={"Retry-After": "120"})}
     async with open_server(handlers) as server, open_http(Limits(), hosts) as http:
         with pytest.raises(HTTPStatus) as raised:
             await http.get(server.url())

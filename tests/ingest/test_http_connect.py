@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
+from ipaddress import IPv4Network
 
 import pytest
 import trio
@@ -21,7 +22,7 @@ from digestd.ingest.politeness import Hosts
 from support.fault_server import open_server, respond
 from support.http_door import FEED, GUARDED, Limits, answering, failing, failure_of, opened
 
-REMEDY = "if it is wanted, set fetch.allow_private_networks to true"
+REMEDY = "if it is wanted, list its network in fetch.allow_private_networks"
 
 
 def free_port() -> int:
@@ -100,6 +101,27 @@ async def test_metadata_is_refused_whatever_is_allowed(limits: Limits, address: 
     assert isinstance(error, AddressRefused)
     assert str(error).startswith(f"feeds.example.org leads to {address}, a cloud metadata address")
     assert str(error).endswith("; no setting permits that")
+
+
+async def test_a_listed_network_is_connected_to_and_no_other() -> None:
+    inside = Limits(allow_private_networks=(IPv4Network("127.0.0.0/31"),))
+    async with open_server({"/": respond(FEED)}) as server:
+        with trio.fail_after(10):
+            async with open_http(inside, Hosts(2, 1.0), resolve=answering("10.0.0.1", "127.0.0.1")) as http:
+                assert (await http.get(f"http://feeds.example.org:{server.port}/")).body == FEED
+        error = await failure_of(f"http://127.0.0.2:{server.port}/", inside)
+        assert isinstance(error, AddressRefused)
+        assert str(error) == f"127.0.0.2 is a loopback address; {REMEDY}"
+        assert server.connections == 1
+
+
+async def test_metadata_is_refused_though_its_network_is_listed() -> None:
+    listed = Limits(allow_private_networks=(IPv4Network("169.254.0.0/16"),))
+    error = await failure_of("http://feeds.example.org/", listed, answering("169.254.169.254"))
+    assert isinstance(error, AddressRefused)
+    assert str(error) == (
+        "feeds.example.org leads to 169.254.169.254, a cloud metadata address; no setting permits that"
+    )
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from digestd.config.urls import port_problem
 from digestd.errors import BadURL, RedirectFailed
 from digestd.ingest.http import open_http
-from digestd.ingest.network.ports import refused_service
 from digestd.ingest.network.urls import target_of
 from digestd.ingest.politeness import Hosts
 from support.fault_server import redirect
@@ -51,7 +51,7 @@ def test_ports_that_web_servers_have_are_not(port: int) -> None:
 
 
 def test_no_port_that_the_system_hands_out_is_refused() -> None:
-    assert not any(refused_service(port) for port in range(32768, 65536))
+    assert not any(port_problem(port) for port in range(32768, 65536))
 
 
 async def test_a_redirect_there_is_refused() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from digestd.config.networks import Networks
 from digestd.errors import (
     AddressRefused,
     BadURL,
@@ -124,7 +125,7 @@ async def test_every_hop_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     # The server of this test stands for a public one.
     public = IPv4Address("127.0.0.1")
 
-    def judged(address: IPv4Address | IPv6Address, *, allow_private: bool = False) -> str | None:
+    def judged(address: IPv4Address | IPv6Address, *, allow_private: bool | Networks = False) -> str | None:
         return None if address == public else refusal(address, allow_private=allow_private)
 
     monkeypatch.setattr(connect, "refusal", judged)
@@ -133,13 +134,13 @@ async def test_every_hop_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(AddressRefused) as raised:
             await http.get(server.url("/a"))
         assert str(raised.value) == (
-            "10.0.0.1 is a private address; if it is wanted, set fetch.allow_private_networks to true"
+            "10.0.0.1 is a private address; if it is wanted, list its network in fetch.allow_private_networks"
         )
         with pytest.raises(AddressRefused) as raised:
             await http.get(server.url("/b"))
         assert str(raised.value) == (
             "0x7f000002 leads to 127.0.0.2, a loopback address; "
-            "if it is wanted, set fetch.allow_private_networks to true"
+            "if it is wanted, list its network in fetch.allow_private_networks"
         )
 
 

@@ -196,6 +196,14 @@ async def test_headers_go_to_the_sources_origin_and_do_not_come_back() -> None:
     assert [[request.headers.get(name) for name in sent] for request in other.requests] == [nothing] * 2
 
 
+async def test_a_source_may_introduce_itself_in_its_own_words() -> None:
+    access = Access(headers={"user-agent": Secret("mine"), "accept": Secret("text/xml")})
+    async with opened({"/": respond(FEED)}) as (server, http):
+        await http.with_access(access, server.url()).get(server.url(), headers={"Accept": "*/*"})
+    said = server.requests[0].headers
+    assert (said["user-agent"], said["accept"]) == ("mine", "text/xml")
+
+
 async def test_everything_of_a_source_goes_over_its_proxy() -> None:
     async def no_name(host: str, port: int) -> Sequence[str]:
         raise AssertionError(host)

@@ -26,7 +26,7 @@ from support.corpus import corpus_path
 from support.workers import children
 
 DIED = "its parser died while reading it (out of memory or time, or killed from outside)"
-TOO_MUCH = "reading it needs more than 256 MiB of memory"
+TOO_MUCH = "reading it needs more than 160 MiB of memory"
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +113,7 @@ async def test_a_worker_that_ran_out_of_memory_or_nearly_did_is_replaced() -> No
         with pytest.raises(ParserDied, match=TOO_MUCH):
             await order(read, "eat_at_once 1000")
         second = await worker_of(read)
-        await order(read, "eat 215")
+        await order(read, "eat 130")
         third = await worker_of(read)
         assert len({first, second, third}) == 3
 
@@ -130,7 +130,7 @@ async def test_memory_that_ran_out_unseen_is_still_told() -> None:
 async def test_a_page_too_large_for_the_worker_to_take_in_fails_alone() -> None:
     async with bounded_reader(timeout_seconds=5) as read:
         with pytest.raises(ParserDied) as caught:
-            await order(read, "hello " + "x" * (140 * 2**20))
+            await order(read, "hello " + "x" * (90 * 2**20))
         assert str(caught.value) == "it is too large for its parser"
         await worker_of(read)
 
@@ -229,10 +229,11 @@ async def test_no_more_are_read_at_one_time_than_there_are_processes() -> None:
 
 async def test_a_feed_never_waits_behind_pages() -> None:
     feed = b"<rss version='2.0'><channel><item><guid>1</guid></item></channel></rss>"
+    url = "https://example.com/feed"
     async with bounded_reader() as read, open_parser(1) as parse, trio.open_nursery() as nursery:
         nursery.start_soon(order, read, "spin")
         nursery.start_soon(order, read, "spin")
-        assert len((await parse(feed, "https://example.com/feed", None)).entries) == 1
+        assert len((await parse(feed, url, None, source_url=url)).entries) == 1
         nursery.cancel_scope.cancel()
 
 
@@ -256,9 +257,9 @@ async def test_a_worker_is_replaced_after_enough_pages() -> None:
 async def test_a_worker_that_has_grown_is_replaced() -> None:
     async with bounded_reader() as read:
         worker = await worker_of(read)
-        await order(read, "keep 50")
+        await order(read, "keep 20")
         assert await worker_of(read) == worker
-        await order(read, "keep 100")
+        await order(read, "keep 80")
         assert await worker_of(read) != worker
 
 

@@ -7,25 +7,38 @@ import pickle
 import signal
 import subprocess
 import sys
-from contextlib import AbstractAsyncContextManager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import trio
 import trio.testing
 
 from digestd.errors import NotAFeed, ParserBusy, ParserDied, ParserFailed
-from digestd.ingest.workers import confinement, feeds, pool
+from digestd.ingest.workers import confinement, feeds, heavy, pool
 from digestd.ingest.workers.pool import open_parser
 from digestd.model import Document, Entry
 from support.workers import children
 
+URL = "https://example.com/feed"
 FEED = b"<rss version='2.0'><channel><title>t</title><item><guid>1</guid><title>one</title></item></channel></rss>"
+
+
+Read = Callable[[bytes, str, str | None], Awaitable[Document]]
+
+
+@asynccontextmanager
+async def parser(processes: int) -> AsyncIterator[Read]:
+    """A parser that is asked by sources of the URL that their documents have."""
+    async with open_parser(processes) as parse:
+        yield lambda body, url, content_type: parse(body, url, content_type, source_url=url)
 
 
 async def test_a_feed_is_read_in_another_process_and_none_is_left(capfd: pytest.CaptureFixture[str]) -> None:
     before = children()
     with trio.fail_after(20):
-        async with open_parser(2) as parse:
+        async with parser(2) as parse:
             document = await parse(FEED, "https://example.com/feed", "application/rss+xml")
             assert [entry.title for entry in document.entries] == ["one"]
             assert len(children() - before) == 1
@@ -36,7 +49,7 @@ async def test_a_feed_is_read_in_another_process_and_none_is_left(capfd: pytest.
 
 async def test_a_parser_that_dies_fails_its_document_and_is_replaced() -> None:
     with trio.fail_after(30):
-        async with open_parser(1) as parse:
+        async with parser(1) as parse:
             await parse(FEED, "https://example.com/feed", None)
             (worker,) = children()
             os.kill(worker, signal.SIGSTOP)
@@ -51,7 +64,7 @@ async def test_a_parser_that_dies_fails_its_document_and_is_replaced() -> None:
 @pytest.mark.slow
 async def test_what_ends_the_block_is_not_lost_when_a_worker_has_to_be_killed() -> None:
     async def stop_its_worker_and_fail() -> None:
-        async with open_parser(1) as parse:
+        async with parser(1) as parse:
             await parse(FEED, "https://example.com/feed", None)
             (worker,) = children()
             os.kill(worker, signal.SIGSTOP)
@@ -68,7 +81,7 @@ async def kill_soon(pid: int) -> None:
 
 async def test_a_document_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     with trio.fail_after(30):
-        async with open_parser(1) as parse:
+        async with parser(1) as parse:
             await parse(FEED, "https://example.com/feed", None)
             (worker,) = children()
             os.kill(worker, signal.SIGSTOP)
@@ -81,7 +94,7 @@ async def test_a_document_that_takes_too_long_is_stopped(monkeypatch: pytest.Mon
 async def test_a_parser_that_stays_busy_puts_the_document_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "QUEUE_SECONDS", 0.3)
     with trio.fail_after(30):
-        async with open_parser(1) as parse:
+        async with parser(1) as parse:
             await parse(FEED, "https://example.com/feed", None)
             (worker,) = children()
             os.kill(worker, signal.SIGSTOP)
@@ -96,28 +109,29 @@ async def test_a_parser_that_stays_busy_puts_the_document_off(monkeypatch: pytes
             assert len((await parse(FEED, "https://example.com/two", None)).entries) == 1
 
 
-async def test_documents_that_were_heavy_last_time_leave_a_parser_to_the_others(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_sources_that_were_heavy_leave_a_parser_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "QUEUE_SECONDS", 0.5)
+    monkeypatch.setattr(heavy, "PROBATION_DOCUMENTS", 2)
+    weight = True
+    monkeypatch.setattr(pool, "is_heavy", lambda cpu_seconds, size: weight)
+    light, slow = "https://example.com/light", "https://example.com/slow"
     with trio.fail_after(30):
         async with open_parser(2) as parse:
-            monkeypatch.setattr(pool, "HEAVY_SECONDS", 0.0)
-            for name in ("one", "two"):
-                await parse(FEED, f"https://example.com/{name}", None)
-            monkeypatch.setattr(pool, "HEAVY_SECONDS", 30.0)
-            one, two, light = (f"https://example.com/{name}" for name in ("one", "two", "light"))
+            # Where it leads can be another URL each time.
+            await parse(FEED, "https://example.com/1", None, source_url=slow)
+            weight = False
             async with trio.open_nursery() as nursery:
-                begun = await nursery.start(_hold, parse._heavy.turn(one))
-                assert len((await parse(FEED, light, None)).entries) == 1
+                begun = await nursery.start(_hold, parse._heavy_turns)
+                assert len((await parse(FEED, light, None, source_url=light)).entries) == 1
                 with pytest.raises(ParserBusy):
-                    await parse(FEED, two, None)
+                    await parse(FEED, "https://example.com/2", None, source_url=slow)
                 begun.cancel()
-            # Once it is read in time it is heavy no more.
-            await parse(FEED, two, None)
+            for number in range(2):
+                await parse(FEED, f"https://example.com/3{number}", None, source_url=slow)
+            # It was light for as long as it takes to be believed.
             async with trio.open_nursery() as nursery:
-                begun = await nursery.start(_hold, parse._heavy.turn(one))
-                assert len((await parse(FEED, two, None)).entries) == 1
+                begun = await nursery.start(_hold, parse._heavy_turns)
+                assert len((await parse(FEED, slow, None, source_url=slow)).entries) == 1
                 begun.cancel()
 
 
@@ -130,15 +144,19 @@ async def _hold(
             await trio.sleep_forever()
 
 
-def test_a_document_that_kills_its_parser_is_heavy_and_only_so_many_are_remembered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(pool.HeavyDocuments, "_MOST", 3)
-    heavy = pool.HeavyDocuments(2)
-    for number in range(5):
-        heavy.note(str(number), heavy=True)
-    heavy.note("4", heavy=False)
-    assert list(heavy._urls) == ["2", "3"]
+async def test_a_source_whose_document_kills_its_parser_is_heavy() -> None:
+    url = "https://example.com/feed"
+    with trio.fail_after(30):
+        async with open_parser(1) as parse:
+            await parse(FEED, url, None, source_url=url)
+            assert not parse._heavy.expects(url, 1)
+            (worker,) = children()
+            os.kill(worker, signal.SIGSTOP)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(kill_soon, worker)
+                with pytest.raises(ParserDied):
+                    await parse(FEED, url, None, source_url=url)
+            assert parse._heavy.expects(url, 1)
 
 
 def feed_of(entries: int, description: str = "") -> bytes:
@@ -181,19 +199,45 @@ async def test_other_tasks_run_while_a_large_document_is_put_together(
 
 async def test_a_large_document_comes_whole_and_in_order() -> None:
     with trio.fail_after(30):
-        async with open_parser(1) as parse:
+        async with parser(1) as parse:
             document = await parse(feed_of(1_100), "https://example.com/feed", None)
     assert [entry.guid for entry in document.entries] == [str(number) for number in range(1_100)]
 
 
 def test_no_slice_has_many_entries_or_much_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confinement, "_lower", lambda *_: None)
-    many = feeds.parse_document(feed_of(600), "https://example.com/feed", None)
+    many = parsed(feed_of(600))
     assert many.document.entries == ()
     assert [len(pickle.loads(part)) for part in many.slices] == [250, 250, 100]
-    long = feeds.parse_document(feed_of(5, "x" * 400_000), "https://example.com/feed", None)
+    long = parsed(feed_of(5, "x" * 400_000))
     assert [len(pickle.loads(part)) for part in long.slices] == [2, 2, 1]
-    assert feeds.parse_document(feed_of(0), "https://example.com/feed", None).slices == ()
+    assert parsed(feed_of(0)).slices == ()
+
+
+def parsed(body: bytes) -> feeds.Parsed:
+    outcome = feeds.parse_document(body, "https://example.com/feed", None).outcome
+    assert isinstance(outcome, feeds.Parsed)
+    return outcome
+
+
+def test_a_reading_tells_the_processor_time_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confinement, "_lower", lambda *_: None)
+
+    def wait(*_: object) -> Document:
+        time.sleep(0.1)
+        return Document(URL, "rss20")
+
+    monkeypatch.setattr(feeds, "parse_feed", wait)
+    assert feeds.parse_document(b"", URL, None).cpu_seconds < 0.05
+
+    def refuse_slowly(*_: object) -> None:
+        begin = time.process_time()
+        while time.process_time() - begin < 0.1:
+            pass
+        raise NotAFeed("no")
+
+    monkeypatch.setattr(feeds, "parse_feed", refuse_slowly)
+    assert 0.1 <= feeds.parse_document(b"", URL, None).cpu_seconds < 1
 
 
 def confined(code: str) -> subprocess.CompletedProcess[str]:
@@ -201,7 +245,7 @@ def confined(code: str) -> subprocess.CompletedProcess[str]:
     script = (
         "from digestd.errors import *\n"
         "from digestd.ingest.workers import confinement, feeds\n"
-        f"confinement.confine(feeds.MEMORY_BYTES)\n{code}"
+        f"confinement.confine(feeds.MEMORY_BYTES, 0)\n{code}"
     )
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
@@ -211,10 +255,9 @@ def confined(code: str) -> subprocess.CompletedProcess[str]:
 def test_a_parser_s_memory_is_bounded() -> None:
     done = confined(
         "feeds.parse_feed = lambda *_: bytearray(600 * 2**20)\n"
-        "try: feeds.parse_document(b'', '', None)\n"
-        "except ParserDied as failure: print(failure)"
+        "print(repr(feeds.parse_document(b'', '', None).outcome))"
     )
-    assert done.stdout == "reading it needs more than 200 MiB of memory\n"
+    assert done.stdout == "ParserDied('reading it needs more than 200 MiB of memory')\n"
 
 
 def test_a_parser_that_holds_much_memory_is_replaced() -> None:
@@ -227,13 +270,13 @@ def test_a_parser_that_holds_much_memory_is_replaced() -> None:
 
 def test_a_parser_whose_daemon_is_gone_ends_by_itself() -> None:
     done = confined(
-        "feeds.CPU_SECONDS = 0\n"
+        "feeds.CPU_SECONDS = 0.2\n"
         "def spin(*_):\n"
         "    while True: pass\n"
         "feeds.parse_feed = spin\n"
         "feeds.parse_document(b'', '', None)"
     )
-    assert done.returncode == -signal.SIGXCPU
+    assert done.returncode == -signal.SIGPROF
     assert done.stderr == ""
 
 
@@ -245,9 +288,8 @@ def test_running_out_of_memory_or_stack_is_the_document_s_failure(monkeypatch: p
         (RecursionError(), ParserFailed, "it is nested too deeply to be read"),
     ):
         monkeypatch.setattr(feeds, "parse_feed", raising(error))
-        with pytest.raises(ParserFailed) as caught:
-            feeds.parse_document(FEED, "https://example.com/feed", None)
-        assert (type(caught.value), str(caught.value)) == (failure, message)
+        outcome = feeds.parse_document(FEED, URL, None).outcome
+        assert (type(outcome), str(outcome)) == (failure, message)
 
 
 def raising(error: Exception) -> object:

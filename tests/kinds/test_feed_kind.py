@@ -37,11 +37,11 @@ class Answer:
         return self._response
 
 
-async def read(body: bytes, url: str, content_type: str | None) -> Document:
+async def read(body: bytes, url: str, content_type: str | None, *, source_url: str) -> Document:
     return parse_feed(body, url, content_type)
 
 
-async def busy(body: bytes, url: str, content_type: str | None) -> Document:
+async def busy(body: bytes, url: str, content_type: str | None, *, source_url: str) -> Document:
     raise ParserBusy("every parser has been busy", retry_after=10.0)
 
 
@@ -88,6 +88,18 @@ async def test_a_busy_parser_says_when_to_come_back() -> None:
     assert done.next_state == HELD
 
 
+async def test_the_parser_is_told_whose_document_it_is_wherever_redirects_lead() -> None:
+    asked: list[str] = []
+
+    async def parse(body: bytes, url: str, content_type: str | None, *, source_url: str) -> Document:
+        asked.append(source_url)
+        return parse_feed(body, url, content_type)
+
+    source = Source(1, SourceSpec("one", "feed", URL), effective_url="https://one.example/moved")
+    await FeedKind(Tools(parse)).step(source, HELD, Answer(200, NEWER, FEED))
+    assert asked == [URL]
+
+
 async def test_a_page_is_explained_and_leaves_what_was_held() -> None:
     page = b"<html><title>News</title><link rel=alternate type=application/atom+xml href=/atom.xml></html>"
     done = await step(Answer(200, NEWER, page))
@@ -96,14 +108,6 @@ async def test_a_page_is_explained_and_leaves_what_was_held() -> None:
         "not_a_feed",
         "an HTML page (title 'News') came instead of a feed: the page advertises the feed "
         "https://one.example/atom.xml; if it is the wanted one, give the source that URL",
-    )
-
-
-async def test_202_is_no_document_though_it_brings_one() -> None:
-    done = await step(Answer(202, NEWER, FEED))
-    assert (done.next_state, done.documents) == (HELD, ())
-    assert done.failure == Failure(
-        "not_a_feed", "the server answered 202 Accepted, and there is no document yet"
     )
 
 

@@ -12,7 +12,7 @@ from digestd.kinds.feed import FeedKind
 from digestd.model import Document
 
 
-async def unused(body: bytes, url: str, content_type: str | None) -> Document:
+async def unused(body: bytes, url: str, content_type: str | None, *, source_url: str) -> Document:
     raise AssertionError
 
 

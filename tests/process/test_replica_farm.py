@@ -149,8 +149,8 @@ def expect_nothing_written(resumed: Digestd, in_hand: set[str]) -> None:
 def expect_one_request_in_each_interval(farm: Farm, struck: float, in_hand: Mapping[str, set[str]]) -> None:
     """From one request of a feed to the next an interval passes, and hardly more but where we struck in between.
 
-    What the dead held then is polled within a lease and an interval from that moment: they may have claimed just before it
-    what was last asked for an interval ago. Who had found another feed leased by them looks again within 5 s.
+    What the dead held then is polled within a lease and an interval from that moment: they may have claimed just before
+    it what was last asked for an interval ago. Who had found another feed leased by them looks again within 5 s.
     """
     moments: dict[str, list[float]] = defaultdict(list)
     for asked in farm.asked:

@@ -96,6 +96,60 @@ def binary() -> bytes:
     return os.urandom(4_000_000)
 
 
+def bait() -> Handler:
+    """A feed whose entries lead to harmful pages, other ones each time."""
+    numbers = itertools.count()
+
+    async def handler(exchange: Exchange) -> None:
+        address, number = exchange.request.headers["host"], next(numbers)
+        links = [f"http://{address}/page/{name}?{number}" for name in PAGES]
+        items = "".join(f"<item><guid>{link}</guid><link>{link}</link></item>" for link in links)
+        await exchange.reply(_in_feed(items.encode()))
+
+    return handler
+
+
+def _html(inner: bytes) -> bytes:
+    return b"<!doctype html><html><body><article>" + inner + b"</article></body></html>"
+
+
+@cache
+def many_paragraphs() -> bytes:
+    """A page with as many paragraphs as a page may have that is read at all."""
+    return _html(b"<p>An advisory about the things that happened, in a sentence.</p>" * 70_000)
+
+
+@cache
+def one_paragraph() -> bytes:
+    """A page with a single paragraph as long as a page may be."""
+    return _html(b"<p>" + b"An advisory, in words. " * 200_000 + b"</p>")
+
+
+@cache
+def nested_page() -> bytes:
+    """A page whose elements stand in each other half a million times."""
+    return _html(b"<div>" * 500_000 + b"text")
+
+
+@cache
+def nested_tables() -> bytes:
+    """A page of tables in tables, none of which is closed."""
+    return _html(b"<table><tr><td>cell" * 200_000)
+
+
+@cache
+def many_attributes() -> bytes:
+    """A page with elements of a hundred attributes each."""
+    attributes = b"".join(b" a%d='x y z'" % number for number in range(100))
+    return _html((b"<p" + attributes + b">text</p>") * 4_000)
+
+
+@cache
+def many_links() -> bytes:
+    """A page of links and little else."""
+    return _html(b"<li><a href='/x' title='y'>A link</a><br>" * 110_000)
+
+
 def late(body: bytes, seconds: float) -> Handler:
     """A proper answer after `seconds`."""
 
@@ -104,6 +158,11 @@ def late(body: bytes, seconds: float) -> Handler:
         await exchange.reply(body)
 
     return handler
+
+
+def html(body: bytes, headers: Mapping[str, str] | None = None) -> Handler:
+    """`body` as HTML."""
+    return respond(body, headers={"Content-Type": "text/html; charset=utf-8", **(headers or {})})
 
 
 def every_other(first: Handler, second: Handler) -> Handler:
@@ -166,8 +225,20 @@ BEHAVIOURS: Mapping[str, Callable[[], Handler]] = {
     "binary": lambda: respond(binary()),
     "late": lambda: late(FEED, 4.0),
     "fitful": lambda: every_other(never_answer(), respond(FEED)),
+    "bait": bait,
 }
 """What a source can do, by name."""
+PAGES: Mapping[str, Callable[[], Handler]] = {
+    "paragraphs": lambda: html(many_paragraphs()),
+    "paragraph": lambda: html(one_paragraph()),
+    "nested": lambda: html(nested_page()),
+    "tables": lambda: html(nested_tables()),
+    "attributes": lambda: html(many_attributes()),
+    "links": lambda: html(many_links()),
+    "bomb": lambda: html(gzip_bomb(), {"Content-Encoding": "gzip"}),
+    "silent": never_answer,
+}
+"""What a page can do, by name. A server of `bait` has them at `/page/NAME`."""
 UNKNOWN = "unknown"
 """The name of those that are on no server: their host does not resolve."""
 
@@ -182,7 +253,10 @@ async def serve(count: int, only: list[str]) -> None:
             if kind == UNKNOWN:
                 sources[name] = f"http://host-{number}.invalid/"
                 continue
-            server = await servers.enter_async_context(open_server({"/": BEHAVIOURS[kind]()}))
+            handlers = {"/": BEHAVIOURS[kind]()}
+            if kind == "bait":
+                handlers |= {f"/page/{page}": handler() for page, handler in PAGES.items()}
+            server = await servers.enter_async_context(open_server(handlers))
             sources[name] = server.url()
         print(json.dumps(sources), flush=True)
         await trio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 import trio
 
+from digestd.config.networks import Networks
 from digestd.errors import FetchError
 from digestd.ingest.http import HttpClient, open_http
 from digestd.ingest.network.resolve import Resolver
@@ -27,7 +28,7 @@ class Limits:
     timeout_seconds: float = 5.0
     max_body_bytes: int = 100_000
     max_redirects: int = 5
-    allow_private_networks: bool = True
+    allow_private_networks: bool | Networks = True
     proxy: str | None = None
 
 

@@ -16,9 +16,16 @@ import trio
 
 from digestd.errors import StoreUnavailable
 from digestd.feed.identity import StoredArticle, assign
-from digestd.model import Article, Origin, PollState, Source, SourceSpec, SourceStatus
-from digestd.store import (
+from digestd.model import (
     UNFINISHED_CLAIMS_LIMIT,
+    Article,
+    Origin,
+    PollState,
+    Source,
+    SourceSpec,
+    SourceStatus,
+)
+from digestd.store import (
     ArticleQuery,
     Changes,
     Claim,

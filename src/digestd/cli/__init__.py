@@ -35,7 +35,8 @@ Examples:
   digestd articles --failed             articles whose page could not be read, and why
 
 \b
-Exit status: 0 done, or stopped by a signal; 1 a bug; 2 wrong usage;
+Exit status: 0 done, or stopped by a signal; 1 a bug, no such source or
+article, or a daemon that is not well; 2 wrong usage;
 69 no database, or no web.listen, at start; 75 --once and every due source failed;
 78 the configuration is wrong or a package is missing.
 """
@@ -120,7 +121,10 @@ def main(
 
 @app.command()
 def demo(context: typer.Context, log_level: Level = None) -> None:
-    """Ingest six sample sources from loopback into a temporary database and print the digest. No network needed."""
+    """Ingest six sample sources from loopback into a temporary database and print the digest. No network needed.
+
+    Example: digestd demo
+    """
     from digestd.cli import demonstration
 
     raise typer.Exit(demonstration.demo(either(context, None, log_level)[1]))
@@ -154,7 +158,7 @@ def check(context: typer.Context, config: Config = None, log_level: Level = None
 
 @app.command("health")
 def ask_health(context: typer.Context, config: Config = None) -> None:
-    """Ask the running daemon how it does: one line, and every failing source with its cause. Exits 0 or 1.
+    """Ask the running daemon how it does: one line, then up to fifty failing sources with their causes. Exits 0 or 1.
 
     Example: digestd health -c /etc/digestd/digestd.yaml
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digestd.cli.options import HELP_NAMES, AsJson, Config, Level, either
+from digestd.cli.options import HELP_NAMES, AsCsv, AsJson, Config, Level, chosen_format, either
 
 if TYPE_CHECKING:
     from digestd.model import Extraction
@@ -40,15 +40,17 @@ def articles(
     ] = False,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most N.")] = 50,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """List articles, those first seen last first, with what became of their pages.
 
     \b
     Examples:
-      digestd articles --source "CISA KEV" --since 2d
+      digestd articles --source "Fortinet PSIRT" --since 2d
       digestd articles --failed --json
+      digestd articles --since 1w --limit 10000 --csv > articles.csv
       digestd articles show 4711
-      digestd articles retry --failed --source "CISA KEV"
+      digestd articles retry --failed --source "Fortinet PSIRT"
     """
     file, level = either(context, config, log_level)
     if context.invoked_subcommand is not None:
@@ -56,11 +58,12 @@ def articles(
         return
     from digestd.cli import articles as command
 
+    form = chosen_format(as_json=as_json, as_csv=as_csv)
     if set_aside:
-        command.set_aside(file, level, limit, as_json=as_json)
+        command.set_aside(file, level, limit, form)
         return
     query = _article_query(source, since, pending=pending, failed=failed, skipped=skipped, limit=limit)
-    command.listing(file, level, query, as_json=as_json)
+    command.listing(file, level, query, form)
 
 
 @app.command("show")

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import trio
 
 from digestd.cli.loading import end_with_reader
+from digestd.cli.options import Format
+from digestd.cli.records import ArticleRecord, SetAsideRecord, article_record, print_records, set_aside_record
 from digestd.cli.tables import distance, looking_into, prepared, print_table, stamp
 from digestd.config import Configuration
 from digestd.digest.excerpt import heading
@@ -40,16 +41,16 @@ def since_of(text: str, now: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def listing(file: Path | None, level: str | None, query: ArticleQuery, *, as_json: bool) -> None:
-    """Print the articles that `query` allows, newest first, as a table or as JSON."""
+def listing(file: Path | None, level: str | None, query: ArticleQuery, form: Format) -> None:
+    """Print the articles that `query` allows, newest first, as `form` says."""
     config = prepared(file, level)
     # One more than wanted shows whether there are more.
     asked = replace(query, limit=query.limit + 1) if query.limit else query
     found = trio.run(_articles, config, asked)
     end_with_reader()
     shown = found[: query.limit]
-    if as_json:
-        print(json.dumps([as_record(article) for article in shown], indent=2))
+    if form != "text":
+        print_records(form, ArticleRecord, [article_record(article) for article in shown])
         return
     now = datetime.now(UTC)
     headings = ("id", "first seen", "source", "title", "page", "why")
@@ -58,13 +59,13 @@ def listing(file: Path | None, level: str | None, query: ArticleQuery, *, as_jso
     print(f"{len(shown)} articles{more}")
 
 
-def set_aside(file: Path | None, level: str | None, limit: int, *, as_json: bool) -> None:
-    """Print the entries that could not become articles, and why."""
+def set_aside(file: Path | None, level: str | None, limit: int, form: Format) -> None:
+    """Print the entries that could not become articles, and why, as `form` says."""
     config = prepared(file, level)
     found = trio.run(_set_aside, config, limit)
     end_with_reader()
-    if as_json:
-        print(json.dumps([_set_aside_record(entry) for entry in found], indent=2))
+    if form != "text":
+        print_records(form, SetAsideRecord, [set_aside_record(entry) for entry in found])
         return
     now = datetime.now(UTC)
     rows = (
@@ -72,7 +73,9 @@ def set_aside(file: Path | None, level: str | None, limit: int, *, as_json: bool
         for entry in found
     )
     print_table(("last seen", "source", "guid", "title", "why"), rows)
-    print(f"{len(found)} entries that could not become articles; --json shows what was written of them")
+    print(
+        f"{len(found)} entries that could not become articles; --json and --csv show what was written of them"
+    )
 
 
 def show(file: Path | None, level: str | None, article_id: int, *, as_json: bool) -> int:
@@ -95,31 +98,9 @@ def retry(file: Path | None, level: str | None, query: ArticleQuery) -> None:
     print(f"{some} due again; a running daemon takes them up within half a minute, as does --once")
 
 
-def as_record(article: Article) -> dict[str, Any]:
-    """`article` as the JSON of `digestd articles --json`: without its texts, times in RFC 3339, URLs masked."""
-    return {
-        "id": article.id,
-        "source": article.source_name,
-        "title": article.title,
-        "url": article.url and mask_url(article.url),
-        "canonical_url": article.canonical_url and mask_url(article.canonical_url),
-        "author": article.author,
-        "language": article.language,
-        "published_at": stamp(article.published_at),
-        "published_from": article.published_from,
-        "fetched_at": stamp(article.fetched_at),
-        "updated_at": stamp(article.updated_at),
-        "extraction": article.extraction,
-        "extraction_attempts": article.extraction_attempts,
-        "extraction_error": article.extraction_error,
-        "next_extraction_at": stamp(article.next_extraction_at),
-        "characters": len(article.text) if article.text is not None else None,
-    }
-
-
-def _whole_record(article: Article) -> dict[str, Any]:
+def _whole_record(article: Article) -> dict[str, object]:
     texts = {"summary": article.summary, "content": article.content, "text": article.text}
-    return as_record(article) | {"guid": article.guid} | texts
+    return {**article_record(article), "guid": article.guid, **texts}
 
 
 async def _articles(config: Configuration, query: ArticleQuery) -> list[Article]:
@@ -141,18 +122,6 @@ def _cells(article: Article, now: datetime) -> Sequence[str]:
     seen, why = distance(article.fetched_at, now), article.extraction_error or ""
     title = article.title or heading(article.text or "")
     return str(article.id), seen, article.source_name, title, article.extraction, why
-
-
-def _set_aside_record(entry: EntrySetAside) -> dict[str, Any]:
-    return {
-        "source": entry.source_name,
-        "guid": entry.guid,
-        "title": entry.title,
-        "reason": entry.reason,
-        "entry": entry.entry,
-        "first_seen_at": stamp(entry.first_seen_at),
-        "last_seen_at": stamp(entry.last_seen_at),
-    }
 
 
 def _described(article: Article) -> str:

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import trio
 
 from digestd.cli.loading import end_with_reader
-from digestd.cli.tables import distance, looking_into, prepared, print_table, stamp
+from digestd.cli.options import Format
+from digestd.cli.records import SourceRecord, is_degraded, print_records, source_record
+from digestd.cli.tables import distance, looking_into, prepared, print_table
 from digestd.config import Configuration
 from digestd.digest.excerpt import excerpt, heading
 from digestd.digest.render import render_digest
 from digestd.digest.select import Item
 from digestd.feed.html import to_text
-from digestd.model import Article, SourceStatus, mask_link, mask_url
+from digestd.model import Article, SourceStatus, mask_link
 
 
-def sources(file: Path | None, level: str | None, *, failing: bool, as_json: bool) -> None:
-    """Print every source with its state, as a table or as JSON."""
+def sources(file: Path | None, level: str | None, form: Format, *, failing: bool, degraded: bool) -> None:
+    """Print every source with its state as `form` says; only those that are `failing`, `degraded`, or either, where
+    that is asked for."""
     config = prepared(file, level)
     statuses = trio.run(_read_sources, config)
     end_with_reader()
-    shown = [status for status in statuses if status.last_error is not None or not failing]
-    if as_json:
-        print(json.dumps([as_record(status) for status in shown], indent=2))
-    else:
+    shown = [
+        status
+        for status in statuses
+        if not (failing or degraded) or (failing and status.failing) or (degraded and is_degraded(status))
+    ]
+    if form == "text":
         _print_table(shown, datetime.now(UTC))
+    else:
+        print_records(form, SourceRecord, [source_record(status) for status in shown])
 
 
 def digest(file: Path | None, level: str | None, *, per_source: int, days: float) -> None:
@@ -61,29 +66,6 @@ def as_item(article: Article) -> Item:
     )
 
 
-def as_record(status: SourceStatus) -> dict[str, Any]:
-    """`status` as the JSON of `digestd sources --json`: times in RFC 3339, URLs masked."""
-    spec = status.source.spec
-    return {
-        "name": spec.name,
-        "kind": spec.kind,
-        "url": mask_url(spec.url),
-        "enabled": spec.enabled,
-        "overridden": status.overridden,
-        "state": status.state,
-        "articles": status.articles,
-        "entries_set_aside": status.entries_set_aside,
-        "last_fetched_at": stamp(status.last_fetched_at),
-        "last_success_at": stamp(status.last_success_at),
-        "last_new_at": stamp(status.last_new_at),
-        "next_fetch_at": stamp(status.next_fetch_at),
-        "schedule_reason": status.schedule_reason,
-        "consecutive_failures": status.consecutive_failures,
-        "unfinished_claims": status.unfinished_claims,
-        "last_error": status.last_error,
-    }
-
-
 async def _read_sources(config: Configuration) -> list[SourceStatus]:
     async with looking_into(config) as store:
         return await store.sources(count_articles=True)
@@ -97,21 +79,31 @@ async def _read_articles(config: Configuration, per_source: int, since: datetime
 def _print_table(statuses: Sequence[SourceStatus], now: datetime) -> None:
     headings = ("source", "state", "articles", "last success", "next poll", "why", "last error")
     print_table(headings, (_cells(status, now) for status in statuses), right=("articles",))
-    failing = sum(status.last_error is not None for status in statuses)
-    print(f"{len(statuses)} sources, {failing} failing")
+    print(_counted(statuses))
     if set_aside := sum(status.entries_set_aside for status in statuses):
         print(
             f"{set_aside} entries could not become articles; `digestd articles --set-aside` tells which and why"
         )
 
 
+def _counted(statuses: Sequence[SourceStatus]) -> str:
+    failing = sum(status.failing for status in statuses)
+    degraded = sum(is_degraded(status) and not status.failing for status in statuses)
+    besides = f", {degraded} degraded without failing" if degraded else ""
+    return f"{len(statuses)} sources, {failing} failing{besides}"
+
+
+def _state(status: SourceStatus) -> str:
+    if not status.source.spec.enabled:
+        return "disabled by command" if status.overridden else "disabled"
+    return f"{status.state}, failing" if status.failing else status.state
+
+
 def _cells(status: SourceStatus, now: datetime) -> tuple[str, ...]:
     next_poll = "at once" if status.next_fetch_at is None else distance(status.next_fetch_at, now)
-    disabled = "disabled by command" if status.overridden else "disabled"
-    state = status.state if status.source.spec.enabled else disabled
     return (
         status.source.name,
-        state,
+        _state(status),
         str(status.articles),
         distance(status.last_success_at, now) if status.last_success_at else "never",
         next_poll if status.source.spec.enabled else "",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from digestd.cli.options import HELP_NAMES, AsJson, Config, Level, either
+from digestd.cli.options import HELP_NAMES, AsCsv, AsJson, Config, Level, chosen_format, either
 
 app = typer.Typer(rich_markup_mode=None, context_settings=HELP_NAMES)
 
@@ -18,10 +18,21 @@ def sources(
     context: typer.Context,
     config: Config = None,
     log_level: Level = None,
-    failing: Annotated[bool, typer.Option("--failing", help="Only sources with an error.")] = False,
+    failing: Annotated[
+        bool,
+        typer.Option("--failing", help="Only sources whose last poll failed, as health and metrics count."),
+    ] = False,
+    degraded: Annotated[
+        bool, typer.Option("--degraded", help="Only those in this state. With --failing: what is either.")
+    ] = False,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """List every source with its state, its last success, when and why it is polled next, and its last error.
+
+    A source is failing when its last poll failed, or when it may be what crashes digestd. It is degraded when it
+    fails for the third time in a row, or when what it answers does not look as it should: some of it may be read and
+    kept, without a failure.
 
     What the commands below change, a running daemon follows within seconds, and so does every other one on the same
     database. Sources of a settings file are changed there; of these, `disable` and `enable` override the file.
@@ -29,8 +40,9 @@ def sources(
     \b
     Examples:
       digestd sources --failing
+      digestd sources --csv > sources.csv
       digestd sources add "Example PSIRT" https://psirt.example.com/feed.xml
-      digestd sources poll "CISA KEV"
+      digestd sources poll "Fortinet PSIRT"
     """
     file, level = either(context, config, log_level)
     if context.invoked_subcommand is not None:
@@ -38,7 +50,8 @@ def sources(
         return
     from digestd.cli import showing
 
-    showing.sources(file, level, failing=failing, as_json=as_json)
+    form = chosen_format(as_json=as_json, as_csv=as_csv)
+    showing.sources(file, level, form, failing=failing, degraded=degraded)
 
 
 @app.command("add")
@@ -62,7 +75,9 @@ def add(
 ) -> None:
     """Add a source that stands in no file.
 
-    Example: digestd sources add "Example PSIRT" https://psirt.example.com/feed.xml --interval-seconds 900
+    \b
+    Example:
+      digestd sources add "Example PSIRT" https://psirt.example.com/feed.xml --interval-seconds 900
     """
     from digestd.cli import sourcing
 
@@ -82,7 +97,7 @@ def add(
 def enable(context: typer.Context, name: Name, config: Config = None, log_level: Level = None) -> None:
     """Poll a source again that was disabled.
 
-    Example: digestd sources enable "CISA KEV"
+    Example: digestd sources enable "Fortinet PSIRT"
     """
     from digestd.cli import sourcing
 
@@ -93,7 +108,7 @@ def enable(context: typer.Context, name: Name, config: Config = None, log_level:
 def disable(context: typer.Context, name: Name, config: Config = None, log_level: Level = None) -> None:
     """Poll a source no more, until it is enabled again; its articles stay.
 
-    Example: digestd sources disable "CISA KEV"
+    Example: digestd sources disable "Fortinet PSIRT"
     """
     from digestd.cli import sourcing
 
@@ -115,7 +130,7 @@ def remove(context: typer.Context, name: Name, config: Config = None, log_level:
 def poll(context: typer.Context, name: Name, config: Config = None, log_level: Level = None) -> None:
     """Let a source be polled now instead of when it is due.
 
-    Example: digestd sources poll "CISA KEV"
+    Example: digestd sources poll "Fortinet PSIRT"
     """
     from digestd.cli import sourcing
 

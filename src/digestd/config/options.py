@@ -23,28 +23,26 @@ _FORM = "must be text, {env: VARIABLE}, {file: PATH} or {credential: NAME}"
 
 # RFC 9110, 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
-# What HTTP itself and digestd's own work need.
-_OURS = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "if-modified-since",
-        "if-none-match",
-    }
-    | {
-        "if-range",
-        "keep-alive",
-        "proxy-authorization",
-        "range",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
+# What HTTP itself and digestd's own work need: these fields (RFC 9110 and 9112) and why no source has a say in them.
+_REFUSALS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("the URL names the host", ("host",)),
+    (
+        "a request for a document has no body",
+        ("content-encoding", "content-length", "expect", "trailer", "transfer-encoding"),
+    ),
+    (
+        "digestd looks after its connections itself",
+        ("connection", "http2-settings", "keep-alive", "proxy-connection", "te", "upgrade"),
+    ),
+    ("the credentials of a proxy go into the option proxy", ("proxy-authorization",)),
+    ("digestd asks for the codings that it can undo", ("accept-encoding",)),
+    ("digestd needs the whole document", ("a-im", "if-range", "range")),
+    (
+        "digestd itself asks whether the document changed",
+        ("if-match", "if-modified-since", "if-none-match", "if-unmodified-since"),
+    ),
 )
+_REFUSED = {name: reason for reason, names in _REFUSALS for name in names}
 
 
 def _secret(value: Any) -> Any:
@@ -114,8 +112,8 @@ class AccessOptions(Section):
         for name in [*self.headers, *self.cookies]:
             if not _TOKEN.fullmatch(name):
                 raise ValueError(f"{shown_word(name[:40])!r} is no name of a header or a cookie")
-        if taken := _OURS.intersection(names):
-            raise ValueError(f"headers: {min(taken)} is digestd's own to send")
+        if refused := [name for name in self.headers if name.lower() in _REFUSED]:
+            raise ValueError("; ".join(f"headers.{name}: {_REFUSED[name.lower()]}" for name in refused))
         if (self.basic_auth is not None) + (self.bearer_token is not None) + names.count("authorization") > 1:
             raise ValueError("one of basic_auth, bearer_token and the header Authorization is enough")
         if self.cookies and "cookie" in names:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from digestd import __version__
+from digestd.config.networks import AllowedNetworks
 
 Seconds = Annotated[float, Field(ge=0, le=86_400 * 366, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 366, allow_inf_nan=False)]
@@ -66,7 +67,7 @@ class FetchSettings(Section):
     timeout_seconds: PositiveSeconds = 30
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_redirects: int = Field(default=5, ge=0, le=50)
-    allow_private_networks: bool = False
+    allow_private_networks: AllowedNetworks = False
     per_host_concurrency: int = Field(default=2, ge=1)
     per_host_delay_seconds: Seconds = 1
     proxy: str | None = Field(default=None, repr=False)
@@ -91,7 +92,8 @@ class ExtractSettings(Section):
 
     enabled: bool = True
     timeout_seconds: PositiveSeconds = 20
-    processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    # Two read a hundred pages a second; each further one may take 160 MiB.
+    processes: int = Field(default_factory=lambda: min(2, os.cpu_count() or 1), ge=1)
     max_pages: int = Field(default=10, ge=1)
 
 

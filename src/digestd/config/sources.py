@@ -7,7 +7,6 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -15,6 +14,7 @@ from digestd.config.access import Secret
 from digestd.config.files import read_yaml
 from digestd.config.options import checked, sealed
 from digestd.config.settings import Interval, Seconds, Section
+from digestd.config.urls import url_problem
 from digestd.config.wording import problem_lines, shown_word
 from digestd.errors import ConfigurationError
 from digestd.model import SourceSpec
@@ -63,25 +63,6 @@ class SourceEntry(Section):
         if reason:
             raise ValueError(reason)
         return url
-
-
-def url_problem(url: str) -> str | None:
-    """Why `url` cannot be polled, or None: it must be http or https, with a host, on one line without blanks."""
-    if not url.isprintable() or " " in url:
-        return "a URL holds no blanks or control characters"
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        # Python's message would quote a piece of a password with an unquoted character in it.
-        return (
-            "not a URL: its host or port cannot be read (write /, : and @ in a password as %2F, %3A and %40)"
-        )
-    if parts.scheme not in {"http", "https"}:
-        return "must start with http:// or https://"
-    if not parts.hostname or port == 0:
-        return "names no host to ask" if not parts.hostname else "port 0 cannot be asked"
-    return None
 
 
 class SourceList:

@@ -11,6 +11,7 @@ import trio
 
 from digestd import __version__, kinds
 from digestd.config import Configuration, Settings, database_url
+from digestd.daemon.allocation import give_back_large_blocks
 from digestd.daemon.ending import Ending
 from digestd.errors import StoreUnavailable
 from digestd.feed.outage import OutageDetector
@@ -90,6 +91,7 @@ async def open_pipeline(
     Error handling: :class:`digestd.errors.StoreError` when the database is not to be had, or was opened and cannot be
     used for over a minute.
     """
+    give_back_large_blocks()
     settings = config.settings
     owner = current_owner()
     async with AsyncExitStack() as opened:

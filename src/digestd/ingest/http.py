@@ -15,6 +15,7 @@ import httpx2
 import trio
 
 from digestd.config.access import Access
+from digestd.config.networks import Networks
 from digestd.errors import (
     BadURL,
     ConfigurationError,
@@ -25,6 +26,7 @@ from digestd.errors import (
     ProtocolFailed,
     RedirectFailed,
 )
+from digestd.feed import shape
 from digestd.ingest.network.body import Wanted, drain, read
 from digestd.ingest.network.coding import ACCEPT_ENCODING
 from digestd.ingest.network.resolve import Resolver
@@ -39,7 +41,7 @@ THROTTLED_PAUSE_SECONDS = 60.0
 """How long a host that answers 429 without Retry-After is left alone."""
 
 # 2xx that bring no document, or not a whole one.
-_WITHOUT_DOCUMENT = frozenset({204, 205, 206, 226})
+_WITHOUT_DOCUMENT = frozenset({202, 204, 205, 206, 226})
 _PAUSING = frozenset({429, 503})
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _QUOTED_CHARACTERS = 200
@@ -62,7 +64,7 @@ class FetchLimits(Protocol):
     @property
     def max_redirects(self) -> int: ...
     @property
-    def allow_private_networks(self) -> bool: ...
+    def allow_private_networks(self) -> bool | Networks: ...
     @property
     def proxy(self) -> str | None: ...
 
@@ -234,7 +236,7 @@ class HttpClient:
         pause = THROTTLED_PAUSE_SECONDS if status == 429 and retry_after is None else retry_after
         if status in _PAUSING and pause:
             self._hosts.pause(str(url), pause)
-        message = sentence(status, masked(url) if hops else None)
+        message = shape.accepted(fields) if status == 202 else sentence(status, masked(url) if hops else None)
         raise HTTPStatus(message, status=status, retry_after=retry_after)
 
 

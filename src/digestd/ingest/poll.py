@@ -16,6 +16,7 @@ from digestd.errors import BadURL, ConfigurationError, StoreUnavailable
 from digestd.feed.outage import OutageDetector
 from digestd.ingest.bell import Bell
 from digestd.ingest.doors import Doors
+from digestd.ingest.network.large import LargeBodies
 from digestd.ingest.politeness import key_of
 from digestd.ingest.storing import StoreAccess
 from digestd.ingest.verdict import (
@@ -81,6 +82,7 @@ class Poller:
         self._chance = chance
         self._extract = extract
         self._news = news or Bell()
+        self._large_bodies = LargeBodies()
 
     def adopt(self, settings: WorkerSettings) -> None:
         """Go by `settings` from the next step on."""
@@ -162,7 +164,8 @@ class Poller:
                     http, access = await self._doors.open(claim.source.spec)
                 except (ConfigurationError, BadURL) as error:
                     return unequipped(state, error), None
-                step = await self._kinds[kind].step(claim.source, state, http)
+                async with self._large_bodies.step():
+                    step = await self._kinds[kind].step(claim.source, state, http)
             # The border round all kinds, third parties' too: what is not a value is a bug, kept apart from Cancelled.
             except* Exception as group:  # noqa: BLE001 - see above
                 bug = group
@@ -233,7 +236,10 @@ class Poller:
             return
         failure = result.failure
         self._metrics.poll_ended(step.outcome, seconds, failure.cause if failure else None)
-        self._metrics.source_polled(result.name, record.last_error if failure else None, datetime.now(UTC))
+        if failure is None or result.failing:
+            self._metrics.source_polled(
+                result.name, record.last_error if failure else None, datetime.now(UTC)
+            )
         self._metrics.articles_new += result.articles_new
         if result.articles_new:
             self._news.ring()

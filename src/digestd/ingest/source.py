@@ -16,8 +16,8 @@ from digestd.ingest.shutdown import Shutdown
 from digestd.ingest.slots import Slots
 from digestd.ingest.storing import TURN_KEPT_SECONDS, StoreAccess
 from digestd.log import get_logger
-from digestd.model import Failure, SourceStatus
-from digestd.store import UNFINISHED_CLAIMS_LIMIT, Claim, ClaimRequest, Gone, Refused, Wait
+from digestd.model import UNFINISHED_CLAIMS_LIMIT, Failure, SourceStatus
+from digestd.store import Claim, ClaimRequest, Gone, Refused, Wait
 
 LONGEST_SLEEP_SECONDS = 900.0
 """No sleep is longer without looking again: the clock of a suspended machine stands still."""

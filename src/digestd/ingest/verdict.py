@@ -65,7 +65,7 @@ def record_of(
     """What to write of `step`; `final` gives the lease back, `extract` tells whether article pages are fetched at all.
     A poll that ends with more to come is due at once."""
     failure, remark = step.failure, shape.remembered(step.next_state)
-    misshapen = remark is not None or (failure is not None and failure.cause == NotAFeed.cause)
+    misshapen = remark is not None or (failure is not None and _is_misshapen(failure))
     from_feed = claim.source.spec.options.get("content") == "feed"
     unfinished = step.more and failure is None
     return StepRecord(
@@ -84,6 +84,11 @@ def record_of(
         last_error=_words(failure, remark),
         final=final,
     )
+
+
+def _is_misshapen(failure: Failure) -> bool:
+    """Whether the source answers, but not with what a feed should be: 202 says that there is none yet."""
+    return failure.cause == NotAFeed.cause or failure.status == 202
 
 
 def _words(failure: Failure | None, remark: str | None) -> str | None:

@@ -48,8 +48,11 @@ class Http(Protocol):
 class ParseFeed(Protocol):
     """Reads a feed in a process that can be killed."""
 
-    async def __call__(self, body: bytes, url: str, content_type: str | None) -> Document:
+    async def __call__(self, body: bytes, url: str, content_type: str | None, *, source_url: str) -> Document:
         """Read `body`, served from `url` (which relative links resolve against) as `content_type`.
+
+        `source_url` is what was asked for, before redirects: a source whose documents take long shares its parser with
+        others of that sort.
 
         Error handling: :class:`digestd.errors.NotAFeed`; :class:`digestd.errors.ParserFailed` when the parser raised,
         died or passed its limits; :class:`digestd.errors.ParserBusy` when none became free.

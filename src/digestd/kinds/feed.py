@@ -33,8 +33,6 @@ class FeedKind:
                 # The validators we hold stay: those of a 304 may be of a document we never read (caches that compare
                 # dates alone answer so), and RFC 9111, 4.3.4, freshens only the stored response they match.
                 return Step(next_state=state, unchanged=True)
-            if response.status == 202:
-                raise NotAFeed(shape.accepted(response.headers))
             body_hash = f"{_PARSER_VERSION}:{hashlib.sha256(response.body).hexdigest()}"
             next_state = PollState(
                 etag=response.headers.get("etag"),
@@ -45,17 +43,17 @@ class FeedKind:
             size = len(response.body)
             if body_hash == state.body_hash:
                 return Step(next_state=next_state, unchanged=True, body_bytes=size)
-            document = await self._read(response)
+            document = await self._read(response, source.spec.url)
         except SourceError as error:
             return Step(next_state=state, failure=failure_of(error))
         # What was cut off was not seen: the next poll has to bring it again, not a 304.
         reached = replace(next_state, cursor=shape.remember(document, state)) if document.whole else state
         return Step(next_state=reached, documents=(document,), body_bytes=size)
 
-    async def _read(self, response: Response) -> Document:
+    async def _read(self, response: Response, source_url: str) -> Document:
         content_type = response.headers.get("content-type")
         try:
-            return await self._parse(response.body, response.url, content_type)
+            return await self._parse(response.body, response.url, content_type, source_url=source_url)
         except NotAFeed as error:
             explained = shape.explain(str(error), response.body, response.url, response.headers)
             raise NotAFeed(explained) from error

@@ -23,7 +23,6 @@ from digestd.store.extraction import (
     PageRecorded,
 )
 from digestd.store.polls import (
-    UNFINISHED_CLAIMS_LIMIT,
     Claim,
     ClaimRequest,
     EntrySetAside,
@@ -40,7 +39,6 @@ from digestd.store.sharing import Changes, HostPause, HostStart, ListOwner, Sync
 
 __all__ = [
     "SAME_TEXT_LIMIT",
-    "UNFINISHED_CLAIMS_LIMIT",
     "ArticleQuery",
     "Changes",
     "Claim",
@@ -160,8 +158,8 @@ class Store(Protocol):
         """Claim sources, one answer per request in order. A claim counts in `unfinished_claims` until it is
         recorded.
 
-        A lease of another is never taken before it expires. A source with :data:`UNFINISHED_CLAIMS_LIMIT` or
-        more unfinished claims is put off once for each further one (growing, at most a day) before it is
+        A lease of another is never taken before it expires. A source with :data:`~digestd.model.UNFINISHED_CLAIMS_LIMIT`
+        or more unfinished claims is put off once for each further one (growing, at most a day) before it is
         given out. A source whose row cannot be read is answered `Refused`. With `host`, a claim is also a start there,
         as by `start_at_hosts`; where that has to wait, nothing is claimed and nothing counted.
         """
@@ -222,9 +220,10 @@ class Store(Protocol):
         Fair between sources: each source with something due gives its newest before any gives a second one; then the
         newest first. (Where many sources have something due, a claim looks at 500 of them, the next at those after
         them.) A claim adds one to `extraction_attempts` and `extraction_unfinished`, and is due again when the lease
-        ends. An article whose lease ended with :data:`UNFINISHED_CLAIMS_LIMIT` or more unfinished claims is put off for
-        30 seconds, doubled for each further one; after the tenth it is `failed`. One whose row cannot be read or
-        claimed is `failed` too. Sources that were removed or disabled keep their turn: their articles were seen.
+        ends. An article whose lease ended with :data:`~digestd.model.UNFINISHED_CLAIMS_LIMIT` or more unfinished
+        claims is put off for 30 seconds, doubled for each further one; after the tenth it is `failed`. One whose row
+        cannot be read or claimed is `failed` too. Sources that were removed or disabled keep their turn: their
+        articles were seen.
         """
         ...
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from digestd.model import Page
-from digestd.store import SAME_TEXT_LIMIT, UNFINISHED_CLAIMS_LIMIT, PageClaim, PageRecord
+from digestd.model import UNFINISHED_CLAIMS_LIMIT, Page
+from digestd.store import SAME_TEXT_LIMIT, PageClaim, PageRecord
 from digestd.store.text import storable
 
 FAILED_CLAIMS_LIMIT = 10

@@ -8,10 +8,6 @@ from datetime import datetime
 from digestd.model import Entry, LeftOut, PollState, Source, State
 from digestd.store.sharing import HostStart
 
-UNFINISHED_CLAIMS_LIMIT = 3
-"""From this many claims in a row that were never recorded on, a source is suspected of killing the
-process."""
-
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from digestd.model import Origin, SourceSpec, State
-from digestd.store import UNFINISHED_CLAIMS_LIMIT, ClaimRequest, ListOwner, SyncReport
+from digestd.model import UNFINISHED_CLAIMS_LIMIT, Origin, SourceSpec, State
+from digestd.store import ClaimRequest, ListOwner, SyncReport
 from digestd.store.claims import PutOff, Standing, decide_claim
 from digestd.store.text import storable
 

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, bindparam, case, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from digestd.model import PollState, Source, SourceSpec, SourceStatus, State
-from digestd.store import UNFINISHED_CLAIMS_LIMIT, Claim, ClaimRequest, Gone, Lease, Wait
+from digestd.model import UNFINISHED_CLAIMS_LIMIT, PollState, Source, SourceSpec, SourceStatus, State
+from digestd.store import Claim, ClaimRequest, Gone, Lease, Wait
 from digestd.store.chunks import chunks
 from digestd.store.claims import PutOff, Standing, Take, decide_claim
 from digestd.store.hosts import reserve

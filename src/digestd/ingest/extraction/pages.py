@@ -75,14 +75,17 @@ class Pages:
         try:
             await self._permit(url)
             headers = {"Accept": _ACCEPT}
-            response = await self._http.get(url, headers=headers, only=HTML, permit=permit)
+            # One byte more tells that it is too large; the rest of it need not come.
+            response = await self._http.get(
+                url, headers=headers, only=HTML, cut_at=MOST_BYTES + 1, permit=permit
+            )
         except FetchError as error:
             error.url = led_to
             raise
         if directive := forbids_keeping(response.headers.get("x-robots-tag"), self._agent):
             raise Forbidden(f"the publisher does not want its text kept (X-Robots-Tag: {directive})")
         if len(response.body) > MOST_BYTES:
-            raise TooLarge(f"the page has {len(response.body):,} bytes, more than {MOST_BYTES:,}")
+            raise TooLarge(f"the page has more than {MOST_BYTES:,} bytes")
         if place := landing(url, response.url):
             raise NoArticle(place)
         return response

@@ -15,6 +15,7 @@ from digestd.ingest.bell import Bell
 from digestd.ingest.extraction.pages import Pages
 from digestd.ingest.extraction.reach import Reach
 from digestd.ingest.extraction.verdict import crashed, done, failed, put_off
+from digestd.ingest.network.large import LargeBodies
 from digestd.ingest.politeness import Hosts, Turn, key_of
 from digestd.ingest.shutdown import Shutdown
 from digestd.ingest.slots import Slots
@@ -22,9 +23,8 @@ from digestd.ingest.storing import StoreAccess
 from digestd.ingest.verdict import UNREACHED
 from digestd.log import bound, get_logger
 from digestd.metrics import Metrics
-from digestd.model import Response, mask_url
+from digestd.model import UNFINISHED_CLAIMS_LIMIT, Response, mask_url
 from digestd.store import (
-    UNFINISHED_CLAIMS_LIMIT,
     PageClaim,
     PageLost,
     PageRecord,
@@ -98,6 +98,7 @@ class Extraction:
         self._bell = bell
         self._on_page = on_page
         self._slots = Slots(limits.pages)
+        self._large_bodies = LargeBodies()
         self._reach = Reach()
         self._window = 2 * limits.pages
         self._claimed: Counter[int] = Counter()
@@ -257,7 +258,7 @@ class Extraction:
             self._crowded_until[claim.source_id] = trio.current_time() + seconds
             return self._put_off(claim, seconds, "many pages of its host are being fetched")
         try:
-            async with AsyncExitStack() as slot:
+            async with self._large_bodies.step(), AsyncExitStack() as slot:
                 response = await self._fetched(claim, slot)
                 if response is None:
                     return put_off(claim, 0.0 if self._shutdown.begun.is_set() else WITHOUT_TURN_SECONDS)

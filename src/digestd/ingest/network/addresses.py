@@ -1,4 +1,4 @@
-"""Which addresses must not be connected to when private networks are not allowed. Pure.
+"""Which addresses must not be connected to unless their networks are allowed. Pure.
 
 The table is our own, drawn from the IANA special-purpose registries (RFC 6890 and its updates): Python's
 `is_global` is true for some addresses that lead inwards (NAT64, 6to4) and differs between releases.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from digestd.config.networks import Networks
 
 # Whoever reaches one of these gets the keys of the machine; no feed lives there, so no setting opens them.
 _METADATA = frozenset(
@@ -79,12 +81,13 @@ _6TO4 = IPv6Network("2002::/16")
 _ISATAP_INTERFACES = (0x00005EFE, 0x02005EFE)
 
 
-def refusal(address: IPv4Address | IPv6Address, *, allow_private: bool = False) -> str | None:
+def refusal(address: IPv4Address | IPv6Address, *, allow_private: bool | Networks = False) -> str | None:
     """Say what `address` is, when that is a reason not to connect to it: "a loopback address"; else None.
 
-    With `allow_private`, only the metadata services of clouds are refused. IPv4 addresses inside IPv6 ones are judged
-    too: mapped and compatible (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC 3056) and ISATAP
-    (RFC 5214). Teredo (RFC 4380) and local NAT64 (RFC 8215) are refused whatever they hold.
+    `allow_private` permits all that is not public, or what lies in one of these networks; the metadata services of
+    clouds are refused whatever it says. IPv4 addresses inside IPv6 ones are judged by themselves: mapped and compatible
+    (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC 3056) and ISATAP (RFC 5214). Teredo (RFC 4380) and
+    local NAT64 (RFC 8215) are refused whatever they hold, unless their own network is allowed.
     """
     reason = _own_refusal(address, allow_private)
     if reason is not None or isinstance(address, IPv4Address):
@@ -94,7 +97,7 @@ def refusal(address: IPv4Address | IPv6Address, *, allow_private: bool = False) 
         reason = _own_refusal(inner, allow_private)
         if reason is not None:
             return f"{reason} ({inner} in {form} form)"
-    is_known = allow_private or embedded or address in _IPV6_UNICAST
+    is_known = embedded or address in _IPV6_UNICAST or _is_allowed(address, allow_private)
     return None if is_known else "a reserved address"
 
 
@@ -121,15 +124,21 @@ def _literal(name: str) -> Iterator[IPv4Address | IPv6Address]:
             return
 
 
-def _own_refusal(address: IPv4Address | IPv6Address, allow_private: bool) -> str | None:
+def _own_refusal(address: IPv4Address | IPv6Address, allow_private: bool | Networks) -> str | None:
     """What :func:`refusal` says of `address` itself, whatever it holds."""
     # A zone (fe80::1%eth0) would make another address of it.
     if (IPv6Address(int(address)) if isinstance(address, IPv6Address) else address) in _METADATA:
         return "a cloud metadata address"
-    if allow_private:
+    if _is_allowed(address, allow_private):
         return None
     table = _IPV4_REFUSED if isinstance(address, IPv4Address) else _IPV6_REFUSED
     return next((reason for network, reason in table if address in network), None)
+
+
+def _is_allowed(address: IPv4Address | IPv6Address, allow_private: bool | Networks) -> bool:
+    if isinstance(allow_private, bool):
+        return allow_private
+    return any(address in network for network in allow_private)
 
 
 def _embedded(address: IPv6Address) -> dict[IPv4Address, str]:

@@ -12,6 +12,7 @@ import trio
 from digestd.errors import ProtocolFailed, TooLarge, UnwantedType
 from digestd.ingest.network.coding import BodyDecoder
 from digestd.ingest.network.connect import TrioStream
+from digestd.ingest.network.large import LARGE_BYTES, place
 
 # A redirect's body is read so that its connection can be used for the next hop, but not for longer than this.
 _DRAINED_BYTES = 64 * 1024
@@ -50,8 +51,9 @@ async def read(response: httpx2.Response, wanted: Wanted) -> bytes:
 
     Error handling: :class:`~digestd.errors.UnwantedType`, before anything of the body is read where its media type
     is declared, and else after its first bytes; :class:`~digestd.errors.TooLarge`;
-    :class:`~digestd.errors.ProtocolFailed`.
-    Resource handling: a body that was not read to its end leaves a connection that can only be closed.
+    :class:`~digestd.errors.ProtocolFailed`; :class:`~digestd.errors.BodiesBusy`.
+    Resource handling: a large one takes a place among the :mod:`~digestd.ingest.network.large` ones. A body that was
+    not read to its end leaves a connection that can only be closed.
     """
     collected = _Collected(wanted, sniffed=not _is_type_declared(response, wanted))
     declared = _declared_length(response)
@@ -62,6 +64,8 @@ async def read(response: httpx2.Response, wanted: Wanted) -> bytes:
     async with aclosing(response.aiter_raw()) as chunks:
         async for last in chunks:
             for piece in decoder.decode(last):
+                if collected.size > LARGE_BYTES:
+                    await place()
                 if collected.is_full_with(piece):
                     return collected.body()
                 # One read can hold ten thousand chunks of a byte each, which come without a checkpoint.
@@ -95,6 +99,10 @@ class _Collected:
         self._cut_at = wanted.cut_at
         self._sniffed = sniffed
         self._bytes = bytearray()
+
+    @property
+    def size(self) -> int:
+        return len(self._bytes)
 
     def is_full_with(self, piece: bytes) -> bool:
         """Add `piece`, and say whether that is all that is wanted."""

@@ -17,6 +17,7 @@ from typing import Any
 import httpcore2
 import trio
 
+from digestd.config.networks import Networks
 from digestd.errors import AddressRefused, BadURL, ConnectFailed, NameNotFound, TLSFailed
 from digestd.ingest.network.addresses import refusal
 from digestd.ingest.network.framing import Framing
@@ -31,11 +32,12 @@ _MOST_ATTEMPTS = 8
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
     """The network under the HTTP client.
 
-    With `allow_private`, every address is connected to but those of metadata services. Looking a name up, and then
-    connecting, may take `connect_seconds` each; `resolve` bounds itself.
+    Beside public addresses those are connected to that `allow_private` permits (see
+    :func:`~digestd.ingest.network.addresses.refusal`). Looking a name up, and then connecting, may take
+    `connect_seconds` each; `resolve` bounds itself.
     """
 
-    def __init__(self, *, allow_private: bool, connect_seconds: float, resolve: Resolver) -> None:
+    def __init__(self, *, allow_private: bool | Networks, connect_seconds: float, resolve: Resolver) -> None:
         self._allow_private = allow_private
         self._seconds = connect_seconds
         self._resolve = resolve
@@ -240,7 +242,7 @@ def _refusal_message(host: str, address: str, reason: str | None) -> str:
     remedy = (
         "no setting permits that"
         if is_never_wanted
-        else "if it is wanted, set fetch.allow_private_networks to true"
+        else "if it is wanted, list its network in fetch.allow_private_networks"
     )
     return f"{subject} {reason}; {remedy}"
 

@@ -12,6 +12,7 @@ import httpx2
 import trio
 from socksio import SOCKSError
 
+from digestd.config.networks import Networks
 from digestd.errors import BadURL, ConfigurationError
 from digestd.ingest.network.connect import GuardedBackend
 from digestd.ingest.network.resolve import Resolver, ThreadResolver
@@ -147,14 +148,15 @@ class WayTransport(httpx2.AsyncBaseTransport):
 
 def open_transport(
     *,
-    allow_private: bool,
+    allow_private: bool | Networks,
     proxy: str | None,
     ssl_context: ssl.SSLContext,
     connect_seconds: float,
     resolve: Resolver | None = None,
 ) -> WayTransport:
-    """Make the transport. `proxy` is an http, https, socks5 or socks5h URL, or None; `connect_seconds` is what
-    looking a name up may take, and then connecting.
+    """Make the transport. `allow_private` tells which addresses that are not public may be connected to; `proxy` is an
+    http, https, socks5 or socks5h URL, or None; `connect_seconds` is what looking a name up may take, and then
+    connecting.
 
     The pools have no upper bound, so that nobody waits for them: the daemon's own slots are the bound.
     Raises :class:`~digestd.errors.ConfigurationError` when `proxy` cannot be used.
@@ -165,7 +167,7 @@ def open_transport(
         over = own_proxy or proxy
         backend = GuardedBackend(
             # What lies behind a proxy is for the proxy to judge, and where it stands for the operator.
-            allow_private=allow_private or over is not None,
+            allow_private=allow_private if over is None else True,
             connect_seconds=connect_seconds,
             resolve=resolve,
         )

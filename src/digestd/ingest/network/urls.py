@@ -14,8 +14,8 @@ from ipaddress import IPv6Address
 
 import httpx2
 
+from digestd.config.urls import MAX_URL_CHARACTERS, port_problem
 from digestd.errors import BadURL, RedirectFailed
-from digestd.ingest.network.ports import refused_service
 from digestd.model import mask_url
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -23,8 +23,6 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 # These say nothing about who asks, and belong to the source as a whole.
 _CARRIED = frozenset({"accept", "accept-language", "a-im", "if-none-match", "if-modified-since"})
-# RFC 9110, 4.1 asks for 8,000 at least. What redirects lead to is stored, told, and sent.
-_MAX_CHARACTERS = 8192
 _SHOWN_CHARACTERS = 300
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,254}}$){_LABEL}(\.{_LABEL})*\.?")
@@ -43,8 +41,8 @@ def target_of(text: str) -> Target:
 
     Raises :class:`~digestd.errors.BadURL`, saying what is wrong with scheme, host, port or length.
     """
-    if len(text) > _MAX_CHARACTERS:
-        raise BadURL(f"the URL has more than {_MAX_CHARACTERS} characters")
+    if len(text) > MAX_URL_CHARACTERS:
+        raise BadURL(f"the URL has more than {MAX_URL_CHARACTERS} characters")
     try:
         url = httpx2.URL(text)
     except (httpx2.InvalidURL, ValueError) as error:
@@ -53,9 +51,9 @@ def target_of(text: str) -> Target:
         scheme = f"not {url.scheme[:40]!r}" if url.scheme else "and the URL has no scheme"
         raise BadURL(f"only http and https can be fetched, {scheme}")
     check_authority(url)
-    service = refused_service(url.port) if url.port is not None else None
-    if service is not None:
-        raise BadURL(f"port {url.port} is for {service}, and nothing is fetched from it")
+    problem = port_problem(url.port) if url.port is not None else None
+    if problem is not None:
+        raise BadURL(problem)
     return Target(_bare(url), _authorization(url))
 
 

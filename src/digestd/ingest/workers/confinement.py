@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import resource
 import signal
@@ -37,9 +36,10 @@ class ParserProcess(SpawnProcess):
             signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
-def confine(memory_bytes: int) -> None:
-    """Limit this process before its first document: its resident memory to `memory_bytes`, no core file, and what a
-    parser says on stderr is not ours to log."""
+def confine(memory_bytes: int, niceness: int) -> None:
+    """Limit this process before its first document: its resident memory to `memory_bytes`, no core file, less of the
+    processor than others by `niceness` where it is scarce, and what a parser says on stderr is not ours to log."""
+    os.nice(niceness)
     mapped, resident = _pages_of_memory()
     # What is mapped and not resident (a locale archive can be 200 MB) takes nothing from the documents.
     _lower(resource.RLIMIT_AS, memory_bytes + mapped - resident)
@@ -59,8 +59,8 @@ def limited(memory_bytes: int, cpu_seconds: float, read: Callable[[], T]) -> T:
     """
     global _documents
     _documents += 1
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _lower(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + cpu_seconds))
+    # RLIMIT_CPU counts in whole seconds. Nobody handles the signal: it ends the process in the middle of C code, too.
+    signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
     failure: DocumentError
     try:
         return read()
@@ -70,6 +70,8 @@ def limited(memory_bytes: int, cpu_seconds: float, read: Callable[[], T]) -> T:
         failure = ParserFailed("it is nested too deeply to be read")
     except DocumentError as refusal:
         failure = _out_of_memory(memory_bytes) if _is_at_limit() else refusal
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
     # What led to it travels along, and may be of a library that the daemon does not load.
     failure.__cause__ = failure.__context__ = None
     raise failure.with_traceback(None)

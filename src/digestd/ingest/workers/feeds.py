@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from digestd.errors import DocumentError
 from digestd.feed.parse import parse_feed
 from digestd.feed.refusal import characters_of
 from digestd.ingest.workers.confinement import limited
@@ -14,8 +16,8 @@ from digestd.model import Document, Entry
 # A feed of 2 MB takes 80 MB. Two of these, the daemon and what reads pages stay below 700 MB together.
 MEMORY_BYTES = 200 * 1024 * 1024
 RESIDENT_BYTES = MEMORY_BYTES // 3
-# Counted in whole seconds of the process: up to one more. Real feeds take less than one in all.
-CPU_SECONDS = 3.5
+# Real feeds take less than one.
+CPU_SECONDS = 3.0
 
 # What the daemon's event loop can unpickle in about two milliseconds.
 ENTRIES_PER_SLICE = 250
@@ -31,12 +33,24 @@ class Parsed:
     slices: tuple[bytes, ...]
 
 
-def parse_document(body: bytes, url: str, content_type: str | None) -> Parsed:
-    """Read one feed under this process's limits.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What became of one document, and the processor time that it took."""
 
-    Raises what :func:`digestd.feed.parse.parse_feed` and :func:`digestd.ingest.workers.confinement.limited` raise.
-    """
-    return limited(MEMORY_BYTES, CPU_SECONDS, lambda: _sliced(parse_feed(body, url, content_type)))
+    outcome: Parsed | DocumentError
+    cpu_seconds: float
+
+
+def parse_document(body: bytes, url: str, content_type: str | None) -> Reading:
+    """Read one feed under this process's limits. What :func:`digestd.feed.parse.parse_feed` and
+    :func:`digestd.ingest.workers.confinement.limited` raise is the reading's outcome."""
+    began = time.process_time()
+    outcome: Parsed | DocumentError
+    try:
+        outcome = limited(MEMORY_BYTES, CPU_SECONDS, lambda: _sliced(parse_feed(body, url, content_type)))
+    except DocumentError as refusal:
+        outcome = refusal
+    return Reading(outcome, time.process_time() - began)
 
 
 def _sliced(document: Document) -> Parsed:

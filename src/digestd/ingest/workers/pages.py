@@ -11,8 +11,8 @@ from digestd.ingest.workers.confinement import limited
 from digestd.model import Page
 
 # A usual page takes 60 to 80 MB, one of 5 MB in plain paragraphs 100 MB.
-MEMORY_BYTES = 256 * 1024 * 1024
-RESIDENT_BYTES = 160 * 1024 * 1024
+MEMORY_BYTES = 160 * 1024 * 1024
+RESIDENT_BYTES = 100 * 1024 * 1024
 
 # How much of an exception goes into a message: it may quote the page.
 _LONGEST_REASON = 200

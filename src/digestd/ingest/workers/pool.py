@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from multiprocessing.context import SpawnContext
@@ -15,8 +15,9 @@ import trio
 import trio_parallel
 from trio_parallel import _proc
 
-from digestd.errors import ParserBusy, ParserDied
+from digestd.errors import DocumentError, ParserBusy, ParserDied
 from digestd.ingest.workers import confinement, feeds, pages
+from digestd.ingest.workers.heavy import HeavySources, is_heavy
 from digestd.log import get_logger
 from digestd.model import Document, Entry, Page
 
@@ -32,11 +33,10 @@ _proc.SpawnProcWorker.mp_context = _ParserProcesses()
 
 # On a machine that is busy with other things. What a document really takes is bounded by feeds.CPU_SECONDS.
 PARSE_TIMEOUT_SECONDS = 12.0
-# A document that takes so long, or kills its parser, is heavy: see HeavyDocuments.
-HEAVY_SECONDS = 1.0
-# A document of this size may take long: it counts as heavy before anybody has read it.
-HEAVY_BYTES = 1024 * 1024
 IDLE_SECONDS = 60.0
+# The daemon must not wait for a processor behind its workers, nor a small feed behind what is large or a page.
+LIGHT_NICENESS = 1
+HEAVY_NICENESS = 5
 # Waiting counts against the poll's deadline, and its slot is of use to other sources meanwhile.
 QUEUE_SECONDS = 8.0
 BUSY_RETRY_SECONDS = 10.0
@@ -83,76 +83,53 @@ class Workers:
         raise ParserDied(reason)
 
 
-class HeavyDocuments:
-    """Which addresses gave a document last time that took its parser long. These, and what is large, share half of the
-    parsers, so that they do not stand in the way of all others."""
-
-    _MOST = 10_000
-
-    def __init__(self, processes: int) -> None:
-        self._turns = trio.CapacityLimiter(max(1, processes // 2))
-        self._urls: dict[str, None] = {}
-
-    def expects(self, url: str, size: int) -> bool:
-        """Whether the document of `url`, of `size` bytes, is likely to take long."""
-        return size > HEAVY_BYTES or url in self._urls
-
-    def turn(self, url: str, size: int = 0) -> AbstractAsyncContextManager[object]:
-        """What to hold while the document of `url`, of `size` bytes, is read. Cancellation: nothing is held."""
-        return self._turns if self.expects(url, size) else nullcontext()
-
-    def note(self, url: str, *, heavy: bool) -> None:
-        """Remember how it went with the document of `url`."""
-        self._urls.pop(url, None)
-        if heavy:
-            self._urls[url] = None
-        if len(self._urls) > self._MOST:
-            del self._urls[next(iter(self._urls))]
-
-
 class FeedParser:
     """Reads feeds in processes of its own; see :class:`digestd.kinds.ParseFeed`. No more of `workers` and
-    `heavy_workers` together are at work at one time than `workers` has places."""
+    `heavy_workers` together are at work at one time than `workers` has places, and at most half of these on documents
+    that are expected to be heavy."""
 
     def __init__(self, workers: Workers, heavy_workers: Workers) -> None:
         self._workers = workers
         # A large document mostly costs its worker: others must not wait for the start of the next.
         self._heavy_workers = heavy_workers
-        self._heavy = HeavyDocuments(int(workers.free.total_tokens))
+        self._heavy_turns = trio.CapacityLimiter(max(1, int(workers.free.total_tokens) // 2))
+        self._heavy = HeavySources()
 
-    async def __call__(self, body: bytes, url: str, content_type: str | None) -> Document:
+    async def __call__(self, body: bytes, url: str, content_type: str | None, *, source_url: str) -> Document:
         """Read `body`. Raises :class:`digestd.errors.NotAFeed` or :class:`digestd.errors.ParserFailed`, and
         :class:`digestd.errors.ParserBusy` when every parser stays at work on other documents.
 
         Resource handling: a worker that dies is replaced at the next document. Cancellation: kills the worker.
         """
+        heavy = self._heavy.expects(source_url, len(body))
         async with AsyncExitStack() as held:
-            heavy = self._heavy.expects(url, len(body))
-            await self._wait_for_parser(self._heavy.turn(url, len(body)), held)
+            await self._wait_for_parser(held, heavy=heavy)
             workers = self._heavy_workers if heavy else self._workers
-            parsed = await self._parsed(workers, body, url, content_type)
-        return await _put_together(parsed)
+            outcome = await self._outcome(workers, body, url, content_type, source_url)
+        if isinstance(outcome, DocumentError):
+            raise outcome
+        return await _put_together(outcome)
 
-    async def _wait_for_parser(self, turn: AbstractAsyncContextManager[object], held: AsyncExitStack) -> None:
+    async def _wait_for_parser(self, held: AsyncExitStack, *, heavy: bool) -> None:
         with trio.move_on_after(QUEUE_SECONDS) as waiting:
-            await held.enter_async_context(turn)
+            if heavy:
+                await held.enter_async_context(self._heavy_turns)
             await held.enter_async_context(self._workers.free)
         if waiting.cancelled_caught:
             message = f"every parser has been busy for {QUEUE_SECONDS:g} s; polled again soon"
             raise ParserBusy(message, retry_after=BUSY_RETRY_SECONDS)
 
-    async def _parsed(
-        self, workers: Workers, body: bytes, url: str, content_type: str | None
-    ) -> feeds.Parsed:
-        begin = trio.current_time()
-        died = False
+    async def _outcome(
+        self, workers: Workers, body: bytes, url: str, content_type: str | None, source_url: str
+    ) -> feeds.Parsed | DocumentError:
+        # What never comes back, killed or cancelled at the poll's deadline, was heavy.
+        heavy = True
         try:
-            return await workers.run(PARSE_TIMEOUT_SECONDS, feeds.parse_document, body, url, content_type)
-        except ParserDied:
-            died = True
-            raise
+            reading = await workers.run(PARSE_TIMEOUT_SECONDS, feeds.parse_document, body, url, content_type)
+            heavy = isinstance(reading.outcome, ParserDied) or is_heavy(reading.cpu_seconds, len(body))
+            return reading.outcome
         finally:
-            self._heavy.note(url, heavy=died or trio.current_time() - begin > HEAVY_SECONDS)
+            self._heavy.note(source_url, heavy=heavy)
 
 
 async def _put_together(parsed: feeds.Parsed) -> Document:
@@ -199,8 +176,8 @@ async def open_parser(processes: int) -> AsyncIterator[FeedParser]:
     """
     limits = feeds.MEMORY_BYTES, feeds.RESIDENT_BYTES
     async with (
-        _open_workers(processes, *limits) as workers,
-        _open_workers(processes, *limits) as heavy_workers,
+        _open_workers(processes, *limits, niceness=LIGHT_NICENESS) as workers,
+        _open_workers(processes, *limits, niceness=HEAVY_NICENESS) as heavy_workers,
     ):
         yield FeedParser(workers, heavy_workers)
 
@@ -211,17 +188,20 @@ async def open_reader(processes: int, timeout_seconds: float) -> AsyncIterator[P
 
     Resource handling: no worker is left when the block ends; a busy one is killed with the task that waits for it.
     """
-    async with _open_workers(processes, pages.MEMORY_BYTES, pages.RESIDENT_BYTES) as workers:
+    limits = pages.MEMORY_BYTES, pages.RESIDENT_BYTES
+    async with _open_workers(processes, *limits, niceness=HEAVY_NICENESS) as workers:
         yield PageReader(workers, timeout_seconds)
 
 
 @asynccontextmanager
-async def _open_workers(processes: int, memory_bytes: int, resident_bytes: int) -> AsyncIterator[Workers]:
+async def _open_workers(
+    processes: int, memory_bytes: int, resident_bytes: int, *, niceness: int
+) -> AsyncIterator[Workers]:
     failure: BaseException | None = None
     try:
         async with trio_parallel.open_worker_context(
             idle_timeout=IDLE_SECONDS,
-            init=partial(confinement.confine, memory_bytes),
+            init=partial(confinement.confine, memory_bytes, niceness),
             retire=partial(confinement.is_spent, resident_bytes),
             grace_period=2.0,
         ) as context:
