@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 import time
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from digestd.feed.html import clean, cleaned_to_text, from_text, to_text
 from digestd.feed.parse import parse_feed
+from fuzz.harmless import assert_harmless
 from support.corpus import corpus_path
 
 BASE = "https://example.org/blog/post"
@@ -129,6 +129,8 @@ def test_images_that_can_be_seen_stay_without_their_style(seen: str) -> None:
 _OBFUSCATED = [
     "javascript:x", "JaVaScRiPt:x", " \x01javascript:x", "java\tscript:x", "java\nscript:x", "java\x00script:x",
     "&#106;avascript&colon;x", "&#x6A&#x61;vascript:x", "vbscript:x", "data:text/html,x", "data&colon;text/html,x",
+    "java\x01script:x", "jav\x7fascript:x", "\x80javascript:x", "java\x85script:x",
+    "java&#1;script:x", " \x01 java\x02script\x03:x", "javascript\x9f:x", "da\x1bta:text/html,x",
     "file:///etc/passwd", "feed:javascript:x", "view-source:x", "blob:x", "ms-its:x", "\u2028javascript:x",
 ]  # fmt: skip
 
@@ -154,46 +156,6 @@ def test_sanitize_cases_of_feedparser() -> None:
             assert_harmless(shown)
 
 
-def assert_harmless(shown: str) -> None:
-    """Nothing but what a list made here allows, read by another parser than the one that cleaned it."""
-    reader = _Attributes()
-    reader.feed(shown)
-    for tag, name, value in reader.found:
-        assert tag not in _NEVER, shown
-        assert not name.startswith("on"), shown
-        assert name not in _NEVER_ATTRIBUTES, shown
-        if name in ("href", "src"):
-            assert re.match(r"https?://|mailto:", value), shown
-    assert clean(shown, BASE) == shown
-
-
-_NEVER = {
-    "script",
-    "style",
-    "iframe",
-    "object",
-    "embed",
-    "form",
-    "input",
-    "svg",
-    "math",
-    "base",
-    "meta",
-    "link",
-}
-_NEVER_ATTRIBUTES = {"style", "srcset", "ping", "formaction", "action", "background", "poster", "cite", "hidden",
-                     "dynsrc", "lowsrc", "srcdoc", "xlink:href", "data"}  # fmt: skip
-
-
-class _Attributes(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, str, str]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found += [(tag, name, value or "") for name, value in [("", ""), *attrs]]
-
-
 _TAGS = st.sampled_from(
     ["a", "img", "p", "svg", "math", "style", "script", "table", "td", "mtext", "mglyph", "noscript", "title", "form",
      "select", "template", "foreignobject", "annotation-xml", "iframe", "b", "q", "textarea", "xmp", "plaintext"]
@@ -212,7 +174,7 @@ _ELEMENTS = st.builds("<{0} {1}=\"{2}\" {3}='{4}'>".format, _TAGS, _NAMES, _VALU
         "".join
     )
 )
-def test_whatever_comes_is_harmless_and_stays_as_it_is(value: str) -> None:
+def test_whatever_comes_is_harmless(value: str) -> None:
     assert_harmless(clean(value, BASE))
 
 

@@ -239,6 +239,7 @@ def test_a_downgrade_is_refused_and_an_upgrade_is_not() -> None:
         ("http://example.org:secret/", "the URL cannot be understood; check its host and port"),
         ("http://1.2.3.999/", "the URL cannot be understood; check its host and port"),
         ("http://[fe80::1%25eth0]/", "the host of the URL is no valid name or address"),
+        ("http://[::%é]/", "the host of the URL is no valid name or address"),
         ("http://exa%00mple.org/", "the host of the URL is no valid name or address"),
         ("http://-example.org/", "the host of the URL is no valid name or address"),
         ("http://" + "a" * 64 + ".org/", "the host of the URL is no valid name or address"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from digestd.feed.identity import identity_of
-from digestd.feed.text import collapse, storable
+from digestd.feed.text import line_of
 from digestd.model import Entry, LeftOut
 
 _LONGEST_SHOWN = 200
@@ -42,7 +42,8 @@ def _left_out(position: int, one: object, guid: str, title: str, error: Exceptio
     # Without guid and title only the place is left to tell it by.
     key = identity_of(guid, None, title or f"place {position}", None, None)
     reason = f"it cannot be read: {type(error).__name__}: {error}"
-    return LeftOut(key, _shown(guid) or None, _shown(title), _shown(reason), _written(one))
+    shown = [line_of(text, _LONGEST_SHOWN) for text in (guid, title, reason)]
+    return LeftOut(key, shown[0] or None, shown[1], shown[2], _written(one))
 
 
 def _written(one: object) -> str:
@@ -50,7 +51,3 @@ def _written(one: object) -> str:
         return json.dumps(one, default=str)[:_LONGEST_WRITTEN]
     except (ValueError, TypeError, RecursionError):
         return json.dumps("nested too deeply to be kept")
-
-
-def _shown(text: str) -> str:
-    return collapse(storable(text[: 2 * _LONGEST_SHOWN]))[:_LONGEST_SHOWN]

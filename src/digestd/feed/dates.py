@@ -16,7 +16,8 @@ from typing import NamedTuple
 from digestd.feed.date_words import month_of, zone_hours
 from digestd.feed.text import collapse
 
-_LONGEST = 200
+LONGEST_DATE = 200
+"""What has more characters is no date; those that feeds write have fewer than 100."""
 
 _COMMENT = re.compile(r"\([^()]*\)")
 _COMPACT = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})[tT ]?(\d{2})(\d{2})(\d{2})?(?![\d:])")
@@ -59,10 +60,10 @@ def parse_date(raw: str) -> datetime | None:
 
     Returns it as an aware datetime in UTC, to the second. A date without a zone, or with one nobody knows,
     is UTC (RFC 5322, 4.3); a missing time is midnight, a missing day or month the first. None where there
-    is no year, where the order of day and month is in doubt, or outside the years 1 to 9999. Never raises,
-    and the answer depends on `raw` alone.
+    is no year, where the order of day and month is in doubt, outside the years 1 to 9999, or where `raw` is
+    longer than :data:`LONGEST_DATE`. Never raises, and the answer depends on `raw` alone.
     """
-    if len(raw) > _LONGEST:
+    if len(raw) > LONGEST_DATE:
         return None
     text = collapse(_COMMENT.sub(" ", unicodedata.normalize("NFC", raw)))
     text = _COMPACT.sub(_spread, text, count=1) if _COMPACT.match(text) else text

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from digestd.feed.completeness import COMPLETE_CHARACTERS, is_complete
-from digestd.feed.dates import parse_date
+from digestd.feed.dates import LONGEST_DATE, parse_date
 from digestd.feed.html import clean, cleaned_to_text, from_text
-from digestd.feed.identity import content_hash_of, identity_of
-from digestd.feed.text import collapse, storable
+from digestd.feed.identity import LONGEST_TITLE, content_hash_of, identity_of
+from digestd.feed.text import line_of, storable
 from digestd.model import Entry
 
+LONGEST_AUTHOR = 1_000
+"""How many characters of the names of authors are kept."""
+LONGEST_GUID = 2_000
+"""How many characters of a guid are kept; all of them tell which entry it is."""
+LONGEST_LINK = 8_192
+"""A longer link is none: nothing is fetched from there. The longest real one that we have seen has 340 characters."""
+
+_LONGEST_LANGUAGE = 35
 # RFC 5646, 2.1, loosely: feeds also write en_US.
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
 
@@ -49,10 +57,11 @@ def make_entry(
     """Make the entry of what a document says.
 
     `link` is absolute, `title` and `author` are plain text, `dates` are as written, best first.
-    Empty values count as missing. A summary that says the same as the content is left out. Never raises.
+    Empty values count as missing. A summary that says the same as the content is left out. Whatever is one line in an
+    honest document is cut where it is longer than that, so that it costs no more than its own entry. Never raises.
     """
     guid, link = _kept(guid), _kept(link)
-    title, author = collapse(storable(title)), _kept(author and collapse(author))
+    title, author = line_of(title, LONGEST_TITLE), line_of(author or "", LONGEST_AUTHOR) or None
     published_at, published_raw = _published(dates)
     summary, content = _distinct(summary, content)
     summary_value = summary.value.strip() if summary else None
@@ -61,8 +70,8 @@ def make_entry(
     return Entry(
         identity=identity_of(guid, link, title, published_at, content_value or summary_value),
         content_hash=content_hash_of(title, author, link, summary_value, content_value),
-        guid=guid,
-        link=link,
+        guid=guid and guid[:LONGEST_GUID],
+        link=link if link and len(link) <= LONGEST_LINK else None,
         title=title,
         author=author,
         language=language_tag(language),
@@ -74,10 +83,17 @@ def make_entry(
     )
 
 
+def joined_names(names: Iterable[str]) -> str:
+    """Give the `names` of authors, which are plain text, as one line: once each, joined with commas."""
+    lines = (line_of(name, LONGEST_AUTHOR) for name in names)
+    return ", ".join(dict.fromkeys(line for line in lines if line))
+
+
 def language_tag(text: str | None) -> str | None:
     """Give `text` as a language tag (RFC 5646), or None where it is none."""
     text = (text or "").strip()
-    return text.replace("_", "-") if _LANGUAGE.fullmatch(text) and len(text) <= 35 else None
+    # The length first: on megabytes the pattern takes a hundred times their memory.
+    return text.replace("_", "-") if len(text) <= _LONGEST_LANGUAGE and _LANGUAGE.fullmatch(text) else None
 
 
 def _is_complete(html: str | None) -> bool:
@@ -98,9 +114,9 @@ def _distinct(summary: Prose | None, content: Prose | None) -> tuple[Prose | Non
 
 
 def _published(dates: Sequence[str]) -> tuple[datetime | None, str | None]:
-    """The first date that can be read; else the first there is, as it stands."""
+    """The first date that can be read; else the first there is, as it stands, cut where it is none by its length."""
     written = [kept for date in dates if (kept := _kept(date))]
     for raw in written:
         if (published_at := parse_date(raw)) is not None:
             return published_at, raw
-    return None, written[0] if written else None
+    return None, written[0][:LONGEST_DATE] if written else None

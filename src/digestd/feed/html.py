@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 import nh3
 
+from digestd.feed.hiding import concealed_images, conceals, hides, is_tiny, may_conceal
 from digestd.feed.link import absolute_link
 from digestd.feed.markup import is_beyond_reason
-from digestd.feed.text import collapse, storable
+from digestd.feed.text import collapse, line_of, storable
 
 _SCHEMES = frozenset({"http", "https", "mailto"})
 _TAGS = frozenset(nh3.ALLOWED_TAGS)
@@ -24,6 +26,14 @@ _ATTRIBUTES = {
     tag: names - {"cite"} | ({"style", "hidden"} if tag == "img" else set())
     for tag, names in nh3.ALLOWED_ATTRIBUTES.items()
 }
+
+# They hold no elements, and are not closed; or they hold text alone, which no parser finds images in.
+_WITHOUT_ELEMENTS = frozenset(
+    {"area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "input", "keygen"}
+    | {"link", "meta", "param", "source", "track", "wbr", "noembed", "noframes", "noscript"}
+    | {"plaintext", "template", "xmp"}
+)
+_ELEMENT = re.compile(r"<([a-z][^\s/<>]*)", re.IGNORECASE)
 
 # What ends a word when its tags are taken away.
 _BREAKING = frozenset(
@@ -41,33 +51,30 @@ _IMAGE = re.compile(r'<img(?: [a-z]+="[^"]*")*>')
 _HIDDEN = re.compile(r' (?:style|hidden)="| (?:width|height)="0"')
 _TAG = re.compile(r"<[^<>]*>")
 _BREAKING_TAG = re.compile(rf"</?(?:{'|'.join(sorted(_BREAKING))})\b[^<>]*>")
-
-# A side of 0 or 1 pixels, as HTML reads the attribute (HTML, 2.3.4.4) and as CSS writes it.
-_TINY = re.compile(r"\s*0*[01](?:\.\d*)?(?![\d.]*%)(?!\d)")
-_HIDING = re.compile(
-    r"display:none|visibility:(?:hidden|collapse)|opacity:0*\.?0*(?![.\d])|:-\d{3,}"
-    r"|(?:^|;)(?:max-)?(?:width|height):0*[01]?(?:\.\d*)?(?:[a-z]{1,4})?(?:!|;|$)"
-)
-_CSS_NOISE = re.compile(r"/\*.*?\*/|\s+", re.DOTALL)
-_CSS_ESCAPE = re.compile(r"\\([0-9a-f]{1,6})", re.IGNORECASE)
-_LONGEST_STYLE = 1_000
+# How many times longer than its text a title may be by its markup.
+_MARKUP_ALLOWED = 10
 # No URL holds them, and browsers drop some (WHATWG URL, 4.4).
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
+_SCHEME = re.compile(r" *([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 
 
 def clean(value: str, base: str) -> str:
     """Sanitise the HTML fragment `value` and resolve its links against `base`, an absolute URL.
 
     No script, style, frame, form or event handler is left, only links to http, https and mailto, and no image that
-    nobody can see: with a side of one pixel or none, or hidden by its style. Links that cannot be resolved lose their
-    target; a fragment with more markup than reason loses its tags. Never raises.
+    nobody can see: with a side of one pixel or none, or hidden by a style, its own or of what it stands in. Links that
+    cannot be resolved lose their target; a fragment with more markup than reason loses its tags. Never raises.
     """
     value = storable(value)
     if "<" not in value and "&" not in value:
         return value
     if is_beyond_reason(value):
         return html.escape(_TAG.sub(" ", value), quote=False)
-    return _IMAGE.sub(_unless_hidden, _cleaner(absolute_link("", base)).clean(value))
+    # Text that is hidden stays: a script may show it, and words too many do no harm. A picture that nobody was to see
+    # is a beacon.
+    concealed = concealed_images(_marked(value)) if may_conceal(value) else iter(())
+    cleaned = _cleaner(absolute_link("", base)).clean(value)
+    return _IMAGE.sub(lambda image: _unless_hidden(image[0], concealed), cleaned)
 
 
 def to_text(value: str) -> str:
@@ -80,6 +87,11 @@ def to_text(value: str) -> str:
         return collapse(value)
     marked = _TAG.sub(" ", value) if is_beyond_reason(value) else _AS_TEXT.clean(value)
     return collapse(storable(html.unescape(_TAG.sub(" ", marked))))
+
+
+def to_line(value: str, longest: int) -> str:
+    """Turn the beginning of the HTML fragment `value` into one line of plain text of at most `longest` characters."""
+    return line_of(to_text(value[: _MARKUP_ALLOWED * longest]), longest)
 
 
 def cleaned_to_text(cleaned: str) -> str:
@@ -107,22 +119,37 @@ def _cleaner(base: str | None) -> nh3.Cleaner:
 def _kept(tag: str, name: str, value: str) -> str | None:
     """What is left of an attribute: a hidden image keeps what tells that it is (see :data:`_HIDDEN`)."""
     if name in ("href", "src"):
-        return _CONTROLS.sub("", value)
+        return _target(value)
     if tag != "img":
         return value
-    if name in ("width", "height") and _TINY.match(value):
+    if name in ("width", "height") and is_tiny(value):
         return "0"
-    return value if name != "style" or _hides(value) else None
+    return value if name != "style" or hides(value) else None
 
 
-def _hides(style: str) -> bool:
-    decoded = _CSS_ESCAPE.sub(lambda match: _character(match[1]), style[:_LONGEST_STYLE])
-    return _HIDING.search(_CSS_NOISE.sub("", decoded).lower()) is not None
+def _target(value: str) -> str | None:
+    """What is left of a link: nothing, where it has a scheme that is not ours without characters that no URL holds."""
+    bare = _CONTROLS.sub("", value)
+    scheme = _SCHEME.match(bare)
+    # nh3 has looked already, but at the value with those characters: to it `java\x01script:` is a relative path.
+    return None if scheme and scheme[1].lower() not in _SCHEMES else bare
 
 
-def _character(code: str) -> str:
-    return chr(int(code, 16)) if int(code, 16) < 0x80 else ""
+def _unless_hidden(image: str, concealed: Iterator[bool]) -> str:
+    return "" if next(concealed, False) or _HIDDEN.search(image) else image
 
 
-def _unless_hidden(match: re.Match[str]) -> str:
-    return "" if _HIDDEN.search(match[0]) else match[0]
+def _marked(value: str) -> str:
+    """The elements of `value`, those that our list allows not alone, with an attribute where they hide images."""
+    cleaner = nh3.Cleaner(
+        tags={name.lower() for name in _ELEMENT.findall(value)} - _WITHOUT_ELEMENTS - _DROPPED_WHOLE,
+        attributes={"*": {"style", "hidden"}},
+        attribute_filter=_mark,
+        clean_content_tags=set(_DROPPED_WHOLE),
+        link_rel=None,
+    )
+    return cleaner.clean(value)
+
+
+def _mark(tag: str, name: str, value: str) -> str | None:
+    return "" if tag != "img" and (name == "hidden" or conceals(value)) else None

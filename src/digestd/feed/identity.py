@@ -27,6 +27,9 @@ _CONTENT_VERSION = 1
 # An entry without a date cannot be told newer than any other.
 _UNDATED = datetime.min.replace(tzinfo=UTC)
 
+LONGEST_TITLE = 1_000
+"""How many characters of a title are looked at and kept; real ones have fewer than 300."""
+
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
@@ -66,13 +69,16 @@ def identity_of(
 ) -> str:
     """Hash what an entry is recognised by: sha256, 64 hex digits.
 
-    `guid` counts as it stands but for white space around it, `title` without regard to case and spacing.
+    `guid` counts as it stands but for white space around it, `title` without regard to case and spacing, and no
+    further than :data:`LONGEST_TITLE`.
     `content` is what the document says, before sanitising. `published_at` must come from the document.
     """
     if guid and guid.strip():
         return _digest("guid", guid.strip())
     if link:
         return _digest("link", link)
+    # Cut before: one character can become eighteen (NFKC), and a title of 15 MB two gigabytes.
+    title = title[:LONGEST_TITLE]
     normal_title = collapse(unicodedata.normalize("NFKC", title).casefold())
     if normal_title and published_at is not None:
         return _digest("title and date", normal_title, published_at.astimezone(UTC).isoformat())

@@ -6,12 +6,13 @@ import re
 
 from digestd.errors import NotAFeed
 from digestd.feed.border import read_each
-from digestd.feed.entry import Prose, language_tag, make_entry
+from digestd.feed.entry import Prose, joined_names, language_tag, make_entry
+from digestd.feed.identity import LONGEST_TITLE
 from digestd.feed.json_values import Object, load, object_of, objects_of, text_of
 from digestd.feed.link import absolute_link, is_web_address
 from digestd.feed.refusal import refuse_too_many
 from digestd.feed.rss_in_json import is_rss_in_json, read_rss_in_json
-from digestd.feed.text import collapse, storable
+from digestd.feed.text import line_of
 from digestd.model import Document, Entry
 
 _VERSION = re.compile(r"https?://(?:www\.)?jsonfeed\.org/version/(1(?:\.\d)?)/?")
@@ -38,7 +39,7 @@ def parse_json_feed(text: str, url: str) -> Document:
     return Document(
         url=url,
         format="json" + version[1].replace(".", ""),
-        title=collapse(storable(text_of(feed, "title"))) or None,
+        title=line_of(text_of(feed, "title"), LONGEST_TITLE) or None,
         language=language_tag(text_of(feed, "language")),
         entries=entries,
         left_out=left_out,
@@ -77,5 +78,4 @@ def _content(item: Object, url: str) -> Prose:
 def _author(holder: Object) -> str:
     """Names joined with commas: `authors` of 1.1, else `author` of 1.0."""
     people = objects_of(holder, "authors") or [object_of(holder, "author")]
-    names = (collapse(text_of(person, "name")) for person in people)
-    return ", ".join(dict.fromkeys(name for name in names if name))
+    return joined_names(text_of(person, "name") for person in people)

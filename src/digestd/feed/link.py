@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from urllib.parse import urljoin, urlsplit
 
-# Browsers drop these inside a URL (WHATWG URL, 4.4), and templates put them there.
-_DROPPED = re.compile(r"[\t\r\n]+")
+# No URL holds them. Browsers drop some of them inside one (WHATWG URL, 4.4), where templates put them, and urlsplit
+# looks past those before it.
+_DROPPED = re.compile("[\x00-\x1f\x7f-\x9f]+")
 
 
 def absolute_link(base: str, href: str) -> str | None:
     """Resolve `href` against `base`; None unless that makes an absolute http or https URL. Never raises."""
     try:
-        link = urljoin(base, _DROPPED.sub("", href.strip()))
+        link = urljoin(base, _DROPPED.sub("", href).strip())
         parts = urlsplit(link)
     except ValueError:
         return None

@@ -14,9 +14,11 @@ from feedparser.api import LooseFeedParser, StrictFeedParser
 
 from digestd.errors import ParserFailed
 from digestd.feed.border import read_each
+from digestd.feed.dates import LONGEST_DATE
 from digestd.feed.encoding import decode, mend
-from digestd.feed.entry import Prose, language_tag, make_entry
-from digestd.feed.html import to_text
+from digestd.feed.entry import LONGEST_AUTHOR, Prose, joined_names, language_tag, make_entry
+from digestd.feed.html import to_line
+from digestd.feed.identity import LONGEST_TITLE
 from digestd.feed.jsonfeed import parse_json_feed
 from digestd.feed.link import absolute_link, is_web_address
 from digestd.feed.refusal import (
@@ -26,7 +28,7 @@ from digestd.feed.refusal import (
     refuse_too_many_elements,
     refuse_too_much_text,
 )
-from digestd.feed.text import collapse
+from digestd.feed.text import line_of
 from digestd.feed.truncation import is_cut_off
 from digestd.model import Document, Entry
 
@@ -37,7 +39,15 @@ _LONGEST_REASON = 200
 # A base is written once and stands in every link that is relative to it. Longer URLs are none that work.
 _LONGEST_BASE = 2_000
 
+# What feedparser has readers of its own for: some of them take time by the square of the length, or a hundred times its
+# memory. A date that is cut is still too long to be one.
+_CUT_AT = {
+    **dict.fromkeys(("published", "updated", "created", "expired"), LONGEST_DATE + 1),
+    **dict.fromkeys(("author", "publisher", "name", "email"), LONGEST_AUTHOR),
+}
+
 _push_content = LooseFeedParser.push_content
+_pop = LooseFeedParser.pop
 
 
 def _push_marked(parser: Any, tag: str, *arguments: Any) -> None:
@@ -47,8 +57,20 @@ def _push_marked(parser: Any, tag: str, *arguments: Any) -> None:
         parser.contentparams["is_summary"] = True
 
 
+def _pop_cut(parser: Any, element: str, *arguments: Any) -> Any:
+    """End an element as feedparser does, without more of its text than anything honest has."""
+    if element in _CUT_AT and parser.elementstack and parser.elementstack[-1][0] == element:
+        pieces = parser.elementstack[-1][2]
+        if sum(map(len, pieces)) > _CUT_AT[element]:
+            # References come as bytes.
+            text = "".join(piece if isinstance(piece, str) else piece.decode() for piece in pieces)
+            pieces[:] = [text.strip()[: _CUT_AT[element]]]
+    return _pop(parser, element, *arguments)
+
+
 for _parser in (LooseFeedParser, StrictFeedParser):
     _parser.push_content = _push_marked
+    _parser.pop = _pop_cut
     # feedparser resolves a guid against the address of the feed, which would make it another guid after a
     # redirect.
     _parser.can_be_relative_uri = _parser.can_be_relative_uri - {"id"}
@@ -162,12 +184,12 @@ def _link(entry: _Parsed, guid: str, url: str) -> str | None:
 def _title(holder: _Parsed) -> str:
     title = _text(holder, "title")
     is_html = _text(_part(holder, "title_detail"), "type") in _HTML_TYPES
-    return to_text(title) if is_html else collapse(title)
+    return to_line(title, LONGEST_TITLE) if is_html else line_of(title, LONGEST_TITLE)
 
 
 def _author(entry: _Parsed) -> str:
-    names = (to_text(_text(author, "name")) for author in _parts(entry, "authors"))
-    return ", ".join(dict.fromkeys(name for name in names if name)) or to_text(_text(entry, "author"))
+    names = (to_line(_text(author, "name"), LONGEST_AUTHOR) for author in _parts(entry, "authors"))
+    return joined_names(names) or to_line(_text(entry, "author"), LONGEST_AUTHOR)
 
 
 def _language(entry: _Parsed) -> str | None:

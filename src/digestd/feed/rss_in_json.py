@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from digestd.errors import NotAFeed
 from digestd.feed.border import read_each
-from digestd.feed.entry import Prose, language_tag, make_entry
-from digestd.feed.html import to_text
+from digestd.feed.entry import LONGEST_AUTHOR, Prose, language_tag, make_entry
+from digestd.feed.html import to_line
+from digestd.feed.identity import LONGEST_TITLE
 from digestd.feed.json_values import Object, object_of, objects_of, text_of
 from digestd.feed.link import absolute_link, is_web_address
 from digestd.feed.refusal import refuse_too_many
@@ -33,7 +34,7 @@ def read_rss_in_json(feed: Object, url: str) -> Document:
     return Document(
         url=url,
         format="rssjson",
-        title=to_text(text_of(channel, "title")) or None,
+        title=to_line(text_of(channel, "title"), LONGEST_TITLE) or None,
         language=language,
         entries=entries,
         left_out=left_out,
@@ -55,8 +56,8 @@ def _entry(item: Object, url: str, language: str | None) -> Entry:
     return make_entry(
         guid=guid,
         link=absolute_link(url, href) if href else None,
-        title=to_text(text_of(item, "title")),
-        author=to_text(text_of(item, "author")),
+        title=to_line(text_of(item, "title"), LONGEST_TITLE),
+        author=to_line(text_of(item, "author"), LONGEST_AUTHOR),
         language=language,
         summary=Prose(text_of(item, "description"), is_html=True, base=url),
         content=Prose(text_of(item, "content:encoded"), is_html=True, base=url),

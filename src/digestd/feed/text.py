@@ -7,6 +7,9 @@ import re
 # NUL fits into no PostgreSQL text, a lone surrogate into no UTF-8.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
+# How many times longer than its line a text may be: templates indent what they write.
+_BLANKS_ALLOWED = 10
+
 # C0 but tab and newline, DEL, C1, line separators, and the characters that turn, hide or tag text (Unicode TR 36, 3.1;
 # CVE-2021-42574). The two joiners stay: Indic scripts, Persian and emoji are not written right without.
 _CONTROLS = re.compile(
@@ -23,6 +26,14 @@ def storable(text: str) -> str:
 def collapse(text: str) -> str:
     """Give `text` on one line: runs of white space become one space, none is left at the ends."""
     return " ".join(text.split())
+
+
+def line_of(text: str, longest: int) -> str:
+    """Give the beginning of `text` as one line of at most `longest` characters, fit for any database.
+
+    Takes the same time and memory for any length: millions of words in a row would need a hundred times their size.
+    """
+    return collapse(storable(text[: _BLANKS_ALLOWED * longest]))[:longest].rstrip()
 
 
 def strip_controls(text: str) -> str:

@@ -59,11 +59,9 @@ def target_of(text: str) -> Target:
 
 def check_authority(url: httpx2.URL) -> None:
     """Raise :class:`~digestd.errors.BadURL` unless `url` has a host and a port that can be connected to."""
-    host = url.raw_host.decode("ascii")
-    if not host:
+    if not url.host:
         raise BadURL("the URL names no host")
-    # With a colon it is an address, as httpx2 saw to. One with a zone means something on this machine alone.
-    if IPv6Address(host).scope_id if ":" in host else not _NAME.fullmatch(host):
+    if not _is_host(url):
         raise BadURL("the host of the URL is no valid name or address")
     if url.port is not None and not 0 < url.port < 65536:
         raise BadURL(f"there is no port {url.port}")
@@ -73,6 +71,15 @@ def _bare(url: httpx2.URL) -> httpx2.URL:
     if not url.userinfo and not url.fragment:
         return url
     return url.copy_with(username=None, password=None, fragment=None)
+
+
+def _is_host(url: httpx2.URL) -> bool:
+    try:
+        host = url.raw_host.decode("ascii")
+        # With a colon it is an address. One with a zone, of any characters, means something on this machine alone.
+        return not IPv6Address(host).scope_id if ":" in host else _NAME.fullmatch(host) is not None
+    except ValueError:
+        return False
 
 
 def _authorization(url: httpx2.URL) -> str | None:
