@@ -231,3 +231,15 @@ async def test_a_proxy_that_is_none_is_told_without_showing_it() -> None:
 
 def test_without_anything_of_its_own_a_source_goes_the_usual_way() -> None:
     assert way_of(Access(headers={"x": Secret("y")})) is None
+
+
+async def test_the_mark_of_a_source_tells_that_its_fields_changed_and_nothing_of_them() -> None:
+    url = "https://one.example/feed"
+    async with open_http(Limits(), Hosts(2, 1.0)) as http:
+        marks = [
+            http.with_access(Access(headers={"authorization": Secret(text)}), url).mark
+            for text in ("Bearer one", "Bearer two", "Bearer one")
+        ]
+        assert http.mark == http.with_access(Access(ca_file=Path("/ca.pem")), url).mark == ""
+    assert marks[0] == marks[2] != marks[1]
+    assert {len(mark) for mark in marks} == {4}

@@ -144,6 +144,8 @@ class Web:
         self.asked: list[str] = []
         self.held: dict[str, trio.Event] = {}
 
+    mark = ""
+
     async def get(
         self,
         url: str,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from digestd.errors import ParserBusy
+from digestd.feed.meaning import meaning_of
 from digestd.feed.parse import parse_feed
 from digestd.feed.shape import remembered
 from digestd.kinds import Tools
@@ -14,12 +17,16 @@ from digestd.model import Document, Failure, PollState, Response, Source, Source
 
 URL = "https://one.example/feed"
 FEED = b"<rss version='2.0'><channel><item><guid>1</guid></item><item><guid>2</guid></item></channel></rss>"
-HELD = PollState(etag='"held"', last_modified="Mon, 23 Nov 2026 10:00:00 GMT", body_hash="1:held")
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SAME_DAY = {"full_at": "2026-11-23T09:00:00+00:00"}
+HELD = PollState('"held"', "Mon, 23 Nov 2026 10:00:00 GMT", "1:held", SAME_DAY)
 NEWER = {"etag": '"newer"', "last-modified": "Mon, 23 Nov 2026 11:00:00 GMT"}
 
 
 class Answer:
     """A server that gives one answer, and remembers what it was asked."""
+
+    mark = ""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
         self._response = Response(URL, status, headers, body)
@@ -46,7 +53,9 @@ async def busy(body: bytes, url: str, content_type: str | None, *, source_url: s
 
 
 async def step(answer: Answer, state: PollState = HELD) -> Step:
-    return await FeedKind(Tools(read)).step(Source(1, SourceSpec("one", "feed", URL)), state, answer)
+    return await FeedKind(Tools(read, lambda: NOW)).step(
+        Source(1, SourceSpec("one", "feed", URL)), state, answer
+    )
 
 
 def hash_of(body: bytes) -> str:
@@ -61,7 +70,14 @@ async def test_a_document_read_whole_is_remembered() -> None:
         "Mon, 23 Nov 2026 10:00:00 GMT",
     )
     assert [entry.guid for entry in done.documents[0].entries] == ["1", "2"]
-    assert done.next_state == PollState('"newer"', "Mon, 23 Nov 2026 11:00:00 GMT", hash_of(FEED))
+    state = done.next_state
+    assert (state.etag, state.last_modified) == ('"newer"', "Mon, 23 Nov 2026 11:00:00 GMT")
+    assert state.body_hash == hash_of(FEED)
+    assert state.cursor == {
+        "asked": hashlib.sha256(URL.encode()).hexdigest()[:8],
+        "full_at": NOW.isoformat(),
+        "meaning": f"1:{meaning_of(FEED)}",
+    }
 
 
 async def test_a_document_that_was_cut_off_gives_its_entries_and_is_not_remembered() -> None:
@@ -71,18 +87,25 @@ async def test_a_document_that_was_cut_off_gives_its_entries_and_is_not_remember
     assert done.next_state == HELD
 
 
-async def test_a_304_does_not_replace_the_validators_of_the_document_we_read() -> None:
-    assert await step(Answer(304, NEWER)) == Step(next_state=HELD, unchanged=True)
+async def test_a_304_brings_newer_validators() -> None:
+    newer = replace(HELD, etag=NEWER["etag"], last_modified=NEWER["last-modified"])
+    assert await step(Answer(304, NEWER)) == Step(next_state=newer, unchanged=True)
+    assert await step(Answer(304, {})) == Step(next_state=HELD, unchanged=True)
+
+
+async def test_a_304_to_a_comparison_of_dates_alone_brings_no_entity_tag() -> None:
+    dated = replace(HELD, etag=None)
+    assert await step(Answer(304, NEWER), dated) == Step(next_state=dated, unchanged=True)
 
 
 async def test_the_same_document_again_brings_its_newer_validators() -> None:
-    done = await step(Answer(200, NEWER, FEED), PollState(etag='"held"', body_hash=hash_of(FEED)))
+    done = await step(Answer(200, NEWER, FEED), PollState('"held"', body_hash=hash_of(FEED)))
     assert done.unchanged
     assert (done.next_state.etag, done.next_state.body_hash) == ('"newer"', hash_of(FEED))
 
 
 async def test_a_busy_parser_says_when_to_come_back() -> None:
-    kind = FeedKind(Tools(busy))
+    kind = FeedKind(Tools(busy, lambda: NOW))
     done = await kind.step(Source(1, SourceSpec("one", "feed", URL)), HELD, Answer(200, NEWER, FEED))
     assert done.failure == Failure("busy", "every parser has been busy", None, 10.0)
     assert done.next_state == HELD
@@ -96,7 +119,7 @@ async def test_the_parser_is_told_whose_document_it_is_wherever_redirects_lead()
         return parse_feed(body, url, content_type)
 
     source = Source(1, SourceSpec("one", "feed", URL), effective_url="https://one.example/moved")
-    await FeedKind(Tools(parse)).step(source, HELD, Answer(200, NEWER, FEED))
+    await FeedKind(Tools(parse, lambda: NOW)).step(source, HELD, Answer(200, NEWER, FEED))
     assert asked == [URL]
 
 
@@ -128,7 +151,7 @@ async def test_what_the_shape_of_a_feed_says_is_remembered_until_another_documen
         again = await step(answer, lost.next_state)
         assert (again.outcome, remembered(again.next_state)) == ("unchanged", words)
     healthy = await step(Answer(200, NEWER, FEED), lost.next_state)
-    assert healthy.next_state.cursor is None
+    assert "degraded" not in (healthy.next_state.cursor or {})
 
 
 async def test_entries_of_a_strange_shape_are_kept() -> None:

@@ -53,6 +53,8 @@ class FunctionKind:
 class NoHttp:
     """For kinds that ask nobody."""
 
+    mark = ""
+
     async def get(
         self,
         url: str,

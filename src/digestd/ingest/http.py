@@ -128,6 +128,11 @@ class HttpClient:
         own = Own(target_of(url).url, access.headers, way_of(access))
         return HttpClient(self._client, self._limits, self._hosts, own)
 
+    @property
+    def mark(self) -> str:
+        """See :attr:`digestd.kinds.Http.mark`."""
+        return self._own.mark()
+
     async def get(
         self,
         url: str,

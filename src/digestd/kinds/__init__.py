@@ -6,8 +6,9 @@ A kind is registered in the entry-point group `digestd.kinds` under its name, as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
@@ -19,6 +20,12 @@ GROUP = "digestd.kinds"
 
 class Http(Protocol):
     """The only way a kind reaches the network."""
+
+    @property
+    def mark(self) -> str:
+        """Tells, without telling what they are, whether the credentials and header fields of the source's own are still
+        the same; empty where it has none."""
+        ...
 
     async def get(
         self,
@@ -66,6 +73,7 @@ class Tools:
     """What the daemon lends to kinds beside HTTP."""
 
     parse_feed: ParseFeed
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class Kind(Protocol):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import datetime
 
 from digestd.errors import HTTPStatus, NotAFeed, SourceError
-from digestd.feed import shape
+from digestd.feed import asking, shape
+from digestd.feed.meaning import meaning_of
 from digestd.kinds import Http, Tools
 from digestd.model import Document, Failure, PollState, Response, Source, Step
 
@@ -24,31 +26,48 @@ class FeedKind:
 
     def __init__(self, tools: Tools) -> None:
         self._parse = tools.parse_feed
+        self._now = tools.now
 
     async def step(self, source: Source, state: PollState, http: Http) -> Step:
         """See :meth:`digestd.kinds.Kind.step`. Conditional requests as in RFC 9110, 13.1."""
+        now = self._now()
+        asked = asking.asked_as(source.url, http.mark)
+        question = asking.question(state, asked, now)
         try:
-            response = await http.get(source.url, headers=_conditions(state))
+            response = await http.get(source.url, headers={"Accept": _ACCEPT, **question.headers})
             if response.not_modified:
-                # The validators we hold stay: those of a 304 may be of a document we never read (caches that compare
-                # dates alone answer so), and RFC 9111, 4.3.4, freshens only the stored response they match.
-                return Step(next_state=state, unchanged=True)
-            body_hash = f"{_PARSER_VERSION}:{hashlib.sha256(response.body).hexdigest()}"
-            next_state = PollState(
-                etag=response.headers.get("etag"),
-                last_modified=response.headers.get("last-modified"),
-                body_hash=body_hash,
-                cursor=state.cursor,
-            )
-            size = len(response.body)
-            if body_hash == state.body_hash:
-                return Step(next_state=next_state, unchanged=True, body_bytes=size)
-            document = await self._read(response, source.spec.url)
+                kept = asking.after_304(question.state, response.headers)
+                return Step(next_state=kept, unchanged=True)
+            if response.status == 226 and question.is_conditional:
+                return await self._delta(source, question.state, response)
+            return await self._document(source, question.state, response, asked, now)
         except SourceError as error:
-            return Step(next_state=state, failure=failure_of(error))
+            return Step(next_state=question.state, failure=failure_of(error))
+
+    async def _document(
+        self, source: Source, state: PollState, response: Response, asked: str, now: datetime
+    ) -> Step:
+        size = len(response.body)
+        body_hash = f"{_PARSER_VERSION}:{hashlib.sha256(response.body).hexdigest()}"
+        same = body_hash == state.body_hash
+        # What it means is looked for only where its bytes are others.
+        meaning = asking.meaning_in(state) if same else _meaning(response.body)
+        if same or (meaning is not None and meaning == asking.meaning_in(state)):
+            kept = asking.after_document(state, response.headers, body_hash, meaning, asked, now)
+            return Step(next_state=kept, unchanged=True, body_bytes=size)
+        document = await self._read(response, source.spec.url)
         # What was cut off was not seen: the next poll has to bring it again, not a 304.
-        reached = replace(next_state, cursor=shape.remember(document, state)) if document.whole else state
+        reached = state
+        if document.whole:
+            shaped = replace(state, cursor=shape.remember(document, state))
+            reached = asking.after_document(shaped, response.headers, body_hash, meaning, asked, now)
         return Step(next_state=reached, documents=(document,), body_bytes=size)
+
+    async def _delta(self, source: Source, state: PollState, response: Response) -> Step:
+        """The new entries alone (RFC 3229): nothing in it says that others have gone."""
+        document = await self._read(response, source.spec.url)
+        reached = asking.after_delta(state, response.headers) if document.whole else state
+        return Step(next_state=reached, documents=(document,), body_bytes=len(response.body))
 
     async def _read(self, response: Response, source_url: str) -> Document:
         content_type = response.headers.get("content-type")
@@ -59,16 +78,12 @@ class FeedKind:
             raise NotAFeed(explained) from error
 
 
+def _meaning(body: bytes) -> str | None:
+    meaning = meaning_of(body)
+    return meaning and f"{_PARSER_VERSION}:{meaning}"
+
+
 def failure_of(error: SourceError) -> Failure:
     """The failure that a step reports for `error`."""
     status = error.status if isinstance(error, HTTPStatus) else None
     return Failure(error.cause, str(error), status, error.retry_after)
-
-
-def _conditions(state: PollState) -> dict[str, str]:
-    headers = {"Accept": _ACCEPT}
-    if state.etag is not None:
-        headers["If-None-Match"] = state.etag
-    if state.last_modified is not None:
-        headers["If-Modified-Since"] = state.last_modified
-    return headers
