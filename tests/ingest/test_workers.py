@@ -22,6 +22,8 @@ from digestd.model import Document, Entry
 from support.workers import children
 
 URL = "https://example.com/feed"
+# It takes over a second.
+SPINNING = b"<rss version='2.0'><channel>" + b"<item/>" * 50_000 + b"</channel></rss>"
 FEED = b"<rss version='2.0'><channel><title>t</title><item><guid>1</guid><title>one</title></item></channel></rss>"
 
 
@@ -47,18 +49,28 @@ async def test_a_feed_is_read_in_another_process_and_none_is_left(capfd: pytest.
     assert children() == before
 
 
-async def test_a_parser_that_dies_fails_its_document_and_is_replaced() -> None:
+async def test_a_parser_that_dies_is_replaced_and_its_document_read_again() -> None:
     with trio.fail_after(30):
         async with parser(1) as parse:
-            await parse(FEED, "https://example.com/feed", None)
+            await parse(FEED, URL, None)
             (worker,) = children()
             os.kill(worker, signal.SIGSTOP)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(kill_soon, worker)
-                with pytest.raises(ParserDied, match="its parser died while reading it"):
-                    await parse(FEED, "https://example.com/feed", None)
-            document = await parse(FEED, "https://example.com/feed", None)
+                document = await parse(FEED, URL, None)
             assert len(document.entries) == 1
+            assert worker not in children()
+
+
+async def test_a_document_that_kills_its_parsers_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heavy, "HONEST_BYTES_PER_SECOND", 10**9)
+    monkeypatch.setattr(feeds, "CPU_SECONDS", 0.3)
+    with trio.fail_after(30):
+        async with parser(1) as parse:
+            await parse(FEED, URL, None)
+            with pytest.raises(ParserDied, match="its parser died while reading it"):
+                await parse(SPINNING, "https://example.com/bomb", None)
+            assert len((await parse(FEED, URL, None)).entries) == 1
 
 
 @pytest.mark.slow
@@ -80,15 +92,34 @@ async def kill_soon(pid: int) -> None:
 
 
 async def test_a_document_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heavy, "HONEST_BYTES_PER_SECOND", 10**9)
     with trio.fail_after(30):
-        async with parser(1) as parse:
-            await parse(FEED, "https://example.com/feed", None)
+        async with open_parser(1) as parse:
+            await parse(FEED, URL, None, source_url=URL)
             (worker,) = children()
-            os.kill(worker, signal.SIGSTOP)
-            monkeypatch.setattr(pool, "PARSE_TIMEOUT_SECONDS", 0.3)
-            with pytest.raises(ParserDied, match=r"could not be read within 0\.3 s"):
-                await parse(FEED, "https://example.com/feed", None)
+            # It is read again among what is heavy, and there it has its last chance.
+            monkeypatch.setattr(pool, "PARSE_TIMEOUT_SECONDS", 0.7)
+            with pytest.raises(ParserDied, match=r"could not be read within 0\.7 s"):
+                await parse(SPINNING, URL, None, source_url=URL)
+            assert parse._heavy.expects(URL, 1)
             assert worker not in children()
+
+
+async def test_a_small_document_that_takes_long_is_read_among_what_is_heavy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heavy, "HONEST_BYTES_PER_SECOND", 10**9)
+    bomb = "https://example.com/bomb"
+    with trio.fail_after(30):
+        async with open_parser(2) as parse:
+            await parse(FEED, URL, None, source_url=URL)
+            (light,) = children()
+            assert len((await parse(SPINNING, bomb, None, source_url=bomb)).entries) == 50_000
+            assert parse._heavy.expects(bomb, 1)
+            assert not parse._heavy.expects(URL, 1)
+            # It died of it, and the next document has another.
+            assert light not in children()
+            assert len((await parse(FEED, URL, None, source_url=URL)).entries) == 1
 
 
 async def test_a_parser_that_stays_busy_puts_the_document_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,21 +173,6 @@ async def _hold(
         async with turn:
             task_status.started(scope)
             await trio.sleep_forever()
-
-
-async def test_a_source_whose_document_kills_its_parser_is_heavy() -> None:
-    url = "https://example.com/feed"
-    with trio.fail_after(30):
-        async with open_parser(1) as parse:
-            await parse(FEED, url, None, source_url=url)
-            assert not parse._heavy.expects(url, 1)
-            (worker,) = children()
-            os.kill(worker, signal.SIGSTOP)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(kill_soon, worker)
-                with pytest.raises(ParserDied):
-                    await parse(FEED, url, None, source_url=url)
-            assert parse._heavy.expects(url, 1)
 
 
 def feed_of(entries: int, description: str = "") -> bytes:
@@ -270,11 +286,11 @@ def test_a_parser_that_holds_much_memory_is_replaced() -> None:
 
 def test_a_parser_whose_daemon_is_gone_ends_by_itself() -> None:
     done = confined(
-        "feeds.CPU_SECONDS = 0.2\n"
+        "limit = 0.2\n"
         "def spin(*_):\n"
         "    while True: pass\n"
         "feeds.parse_feed = spin\n"
-        "feeds.parse_document(b'', '', None)"
+        "feeds.parse_document(b'', '', None, limit)"
     )
     assert done.returncode == -signal.SIGPROF
     assert done.stderr == ""

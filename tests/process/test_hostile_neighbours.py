@@ -30,8 +30,7 @@ MOST_MEGABYTES = 700.0
 SETTINGS: dict[str, dict[str, Any]] = {
     "worker": {"interval_seconds": INTERVAL, "max_sources": 20},
     "fetch": {"timeout_seconds": 5},
-    # Two readers of pages, as on a machine with two cores.
-    "extract": {"processes": 2},
+    "extract": {"enabled": False},
 }
 
 

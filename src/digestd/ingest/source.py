@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import trio
 
 from digestd.errors import HostPaused, StoreUnavailable
+from digestd.ingest.pace import measured
 from digestd.ingest.politeness import Hosts, Turn
 from digestd.ingest.poll import Poller, PollResult
 from digestd.ingest.shutdown import Shutdown
@@ -131,8 +132,9 @@ class SourceLife:
                     return claim
                 turn.start()
                 began = trio.current_time()
-                result = await self._around.poller.poll(claim)
-                self._note_pace(result, trio.current_time() - began)
+                with measured() as pace:
+                    result = await self._around.poller.poll(claim)
+                self._note_pace(result, trio.current_time() - began - pace.our_seconds)
                 await self._around.store.share_pauses(self._around.hosts)
             except StoreUnavailable:
                 return Wait(self._store_retry(), STORE_UNAVAILABLE)

@@ -64,7 +64,11 @@ def _gauges(state: DaemonState) -> Iterator[Metric]:
         ("uptime_seconds", "Seconds since the start.", state.uptime_seconds),
         ("sources_enabled", "Sources that are to be polled.", state.enabled),
         ("sources_running", "Sources that have a task.", state.running),
-        ("sources_failing", "Sources whose last poll failed, or that may crash digestd.", len(state.metrics.failing)),
+        (
+            "sources_failing",
+            "Sources whose last poll failed, or that may crash digestd.",
+            len(state.metrics.failing),
+        ),
         ("slots_in_use", "Polls in flight.", state.slots_in_use),
         ("slots", "Polls that may be in flight at one time (worker.max_sources).", state.slots),
         (

@@ -41,13 +41,18 @@ class Reading:
     cpu_seconds: float
 
 
-def parse_document(body: bytes, url: str, content_type: str | None) -> Reading:
-    """Read one feed under this process's limits. What :func:`digestd.feed.parse.parse_feed` and
-    :func:`digestd.ingest.workers.confinement.limited` raise is the reading's outcome."""
+def parse_document(
+    body: bytes, url: str, content_type: str | None, cpu_seconds: float = CPU_SECONDS
+) -> Reading:
+    """Read one feed under this process's limits, and within `cpu_seconds`, at which the process dies.
+
+    What :func:`digestd.feed.parse.parse_feed` and :func:`digestd.ingest.workers.confinement.limited` raise is the
+    reading's outcome.
+    """
     began = time.process_time()
     outcome: Parsed | DocumentError
     try:
-        outcome = limited(MEMORY_BYTES, CPU_SECONDS, lambda: _sliced(parse_feed(body, url, content_type)))
+        outcome = limited(MEMORY_BYTES, cpu_seconds, lambda: _sliced(parse_feed(body, url, content_type)))
     except DocumentError as refusal:
         outcome = refusal
     return Reading(outcome, time.process_time() - began)

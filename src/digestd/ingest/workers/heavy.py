@@ -39,7 +39,11 @@ class HeavySources:
             del self._documents_to_prove[next(iter(self._documents_to_prove))]
 
 
+def light_seconds(size: int) -> float:
+    """The processor time that explains itself by the `size` of a document in bytes."""
+    return min(HEAVY_SECONDS, max(LIGHT_SECONDS, size / HONEST_BYTES_PER_SECOND))
+
+
 def is_heavy(cpu_seconds: float, size: int) -> bool:
     """Whether a document of `size` bytes that took so much processor time is heavy."""
-    explained = max(LIGHT_SECONDS, size / HONEST_BYTES_PER_SECOND)
-    return cpu_seconds > min(HEAVY_SECONDS, explained)
+    return cpu_seconds > light_seconds(size)

@@ -16,8 +16,9 @@ import trio_parallel
 from trio_parallel import _proc
 
 from digestd.errors import DocumentError, ParserBusy, ParserDied
+from digestd.ingest.pace import our_own
 from digestd.ingest.workers import confinement, feeds, pages
-from digestd.ingest.workers.heavy import HeavySources, is_heavy
+from digestd.ingest.workers.heavy import HeavySources, is_heavy, light_seconds
 from digestd.log import get_logger
 from digestd.model import Document, Entry, Page
 
@@ -33,6 +34,8 @@ _proc.SpawnProcWorker.mp_context = _ParserProcesses()
 
 # On a machine that is busy with other things. What a document really takes is bounded by feeds.CPU_SECONDS.
 PARSE_TIMEOUT_SECONDS = 12.0
+# What takes longer is read once more, among what is heavy.
+LIGHT_TIMEOUT_SECONDS = 5.0
 IDLE_SECONDS = 60.0
 # The daemon must not wait for a processor behind its workers, nor a small feed behind what is large or a page.
 LIGHT_NICENESS = 1
@@ -85,12 +88,16 @@ class Workers:
 
 class FeedParser:
     """Reads feeds in processes of its own; see :class:`digestd.kinds.ParseFeed`. No more of `workers` and
-    `heavy_workers` together are at work at one time than `workers` has places, and at most half of these on documents
-    that are expected to be heavy."""
+    `heavy_workers` together are at work at one time than `workers` has places, and at most half of these on heavy
+    documents.
+
+    A document that is not expected to be heavy gets the little time that explains its size; one that needs more is
+    heavy, and is read again among its like. So nobody waits for long behind what is small and takes long.
+    """
 
     def __init__(self, workers: Workers, heavy_workers: Workers) -> None:
         self._workers = workers
-        # A large document mostly costs its worker: others must not wait for the start of the next.
+        # A heavy document mostly costs its worker: others must not wait for the start of the next.
         self._heavy_workers = heavy_workers
         self._heavy_turns = trio.CapacityLimiter(max(1, int(workers.free.total_tokens) // 2))
         self._heavy = HeavySources()
@@ -101,35 +108,55 @@ class FeedParser:
 
         Resource handling: a worker that dies is replaced at the next document. Cancellation: kills the worker.
         """
-        heavy = self._heavy.expects(source_url, len(body))
-        async with AsyncExitStack() as held:
-            await self._wait_for_parser(held, heavy=heavy)
-            workers = self._heavy_workers if heavy else self._workers
-            outcome = await self._outcome(workers, body, url, content_type, source_url)
-        if isinstance(outcome, DocumentError):
-            raise outcome
-        return await _put_together(outcome)
+        reading = None
+        if not self._heavy.expects(source_url, len(body)):
+            reading = await self._read_lightly(body, url, content_type)
+        if reading is None:
+            reading = await self._read_heavily(body, url, content_type, source_url)
+        heavy = isinstance(reading.outcome, ParserDied) or is_heavy(reading.cpu_seconds, len(body))
+        self._heavy.note(source_url, heavy=heavy)
+        if isinstance(reading.outcome, DocumentError):
+            raise reading.outcome
+        return await _put_together(reading.outcome)
 
-    async def _wait_for_parser(self, held: AsyncExitStack, *, heavy: bool) -> None:
+    async def _read_lightly(self, body: bytes, url: str, content_type: str | None) -> feeds.Reading | None:
+        """What `body` says; None where its parser died of it, most likely for want of time."""
+        # How long it waits for what is as small as itself is no fault of its source.
+        with our_own():
+            async with AsyncExitStack() as held:
+                await self._wait_for_parser(held, self._workers.free)
+                try:
+                    return await self._workers.run(
+                        LIGHT_TIMEOUT_SECONDS,
+                        feeds.parse_document,
+                        body,
+                        url,
+                        content_type,
+                        light_seconds(len(body)),
+                    )
+                except ParserDied:
+                    return None
+
+    async def _read_heavily(
+        self, body: bytes, url: str, content_type: str | None, source_url: str
+    ) -> feeds.Reading:
+        async with AsyncExitStack() as held:
+            await self._wait_for_parser(held, self._heavy_turns, self._workers.free)
+            try:
+                return await self._heavy_workers.run(
+                    PARSE_TIMEOUT_SECONDS, feeds.parse_document, body, url, content_type, feeds.CPU_SECONDS
+                )
+            except ParserDied:
+                self._heavy.note(source_url, heavy=True)
+                raise
+
+    async def _wait_for_parser(self, held: AsyncExitStack, *turns: trio.CapacityLimiter) -> None:
         with trio.move_on_after(QUEUE_SECONDS) as waiting:
-            if heavy:
-                await held.enter_async_context(self._heavy_turns)
-            await held.enter_async_context(self._workers.free)
+            for turn in turns:
+                await held.enter_async_context(turn)
         if waiting.cancelled_caught:
             message = f"every parser has been busy for {QUEUE_SECONDS:g} s; polled again soon"
             raise ParserBusy(message, retry_after=BUSY_RETRY_SECONDS)
-
-    async def _outcome(
-        self, workers: Workers, body: bytes, url: str, content_type: str | None, source_url: str
-    ) -> feeds.Parsed | DocumentError:
-        # What never comes back, killed or cancelled at the poll's deadline, was heavy.
-        heavy = True
-        try:
-            reading = await workers.run(PARSE_TIMEOUT_SECONDS, feeds.parse_document, body, url, content_type)
-            heavy = isinstance(reading.outcome, ParserDied) or is_heavy(reading.cpu_seconds, len(body))
-            return reading.outcome
-        finally:
-            self._heavy.note(source_url, heavy=heavy)
 
 
 async def _put_together(parsed: feeds.Parsed) -> Document:

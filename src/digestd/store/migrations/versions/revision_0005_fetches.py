@@ -36,6 +36,4 @@ def upgrade() -> None:
     )
     op.create_index("ix_fetches_source_id_id", "fetches", ["source_id", "id"])
     op.create_index("ix_fetches_fetched_at", "fetches", ["fetched_at"])
-    op.add_column(
-        "sources", sa.Column("unchanged_polls", sa.Integer(), nullable=False, server_default="0")
-    )
+    op.add_column("sources", sa.Column("unchanged_polls", sa.Integer(), nullable=False, server_default="0"))
