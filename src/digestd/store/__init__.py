@@ -160,8 +160,9 @@ class Store(Protocol):
 
         A lease of another is never taken before it expires. A source with
         :data:`~digestd.model.UNFINISHED_CLAIMS_LIMIT` or more unfinished claims is put off once for each further one
-        (growing, at most a day) before it is given out. A source whose row cannot be read is answered `Refused`. With `host`, a claim is also a start there,
-        as by `start_at_hosts`; where that has to wait, nothing is claimed and nothing counted.
+        (growing, at most a day) before it is given out. A source whose row cannot be read is answered
+        `Refused`. With `host`, a claim is also a start there, as by `start_at_hosts`; where that has to wait,
+        nothing is claimed and nothing counted.
         """
         ...
 
