@@ -104,7 +104,6 @@ sources = Table(
     Column("lease_token", Text),
     Column("lease_expires_at", UtcDateTime),
     Column("changed_at", UtcDateTime),
-    Column("unchanged_polls", Integer, nullable=False, server_default="0"),
     UniqueConstraint("name"),
     # By this the processes that share the database follow what one of them changes. No poll touches it.
     Index(None, "changed_at"),
@@ -222,29 +221,6 @@ Index(
     articles.c.text_hash,
     sqlite_where=_HASHED,
     postgresql_where=_HASHED,
-)
-
-# A short log of polls: those that brought something or failed, and how many before each of them did neither. A row a
-# poll would be two hundred million a week for 100,000 sources.
-fetches = Table(
-    "fetches",
-    metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("source_id", _Id, ForeignKey("sources.id"), nullable=False),
-    Column("fetched_at", UtcDateTime, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("status", Integer),
-    Column("seconds", Double, nullable=False),
-    Column("body_bytes", BigInteger, nullable=False),
-    Column("articles_new", Integer, nullable=False),
-    Column("articles_updated", Integer, nullable=False),
-    Column("unchanged_before", Integer, nullable=False),
-    Column("schedule_reason", Text, nullable=False),
-    Column("next_delay_seconds", Double, nullable=False),
-    Column("error", Text),
-    Index(None, "source_id", "id"),
-    Index(None, "fetched_at"),
-    sqlite_autoincrement=True,
 )
 
 # Entries that could not be kept as articles. `entry` is JSON in plain ASCII, which every database takes.
