@@ -128,7 +128,9 @@ async def test_a_page_that_is_too_large_goes_to_no_worker(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "MOST_BYTES", 1_000)
     error, _ = await failure({"/a": respond(b"x" * 1_001, headers=HTML)})
     assert isinstance(error, TooLarge)
-    assert str(error) == "the page has more than 1,000 bytes"
+    assert str(error) == "the body has 1001 bytes, more than 1000 (the most of a page)"
+    error, _ = await failure({"/a": endless(2**31)})
+    assert str(error) == "the body is larger than 1000 bytes (the most of a page)"
 
 
 @pytest.mark.parametrize("place", ["/", "/login?next=/a", "/en/"])

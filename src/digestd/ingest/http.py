@@ -6,6 +6,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar
 from typing import Any, NoReturn, Protocol, TypeAlias
@@ -50,6 +51,14 @@ _CONNECT_SECONDS = 10.0
 
 Permit: TypeAlias = Callable[[str], Awaitable[None]]
 """Asked for leave to fetch a URL: returns, or raises a `FetchError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`name` is what an error calls the most `bytes` of a body, as sent and as decoded."""
+
+    bytes: int
+    name: str
 
 
 class FetchLimits(Protocol):
@@ -140,9 +149,12 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         only: frozenset[str] | None = None,
         cut_at: int | None = None,
+        within: Limit | None = None,
         permit: Permit | None = None,
     ) -> Response:
         """See :meth:`digestd.kinds.Http.get`.
+
+        `within` is a limit of the caller's own for the body; the lower of the two holds.
 
         `permit` is asked before each redirect is followed, within the same deadline: the
         :class:`~digestd.errors.FetchError` that it raises is the answer.
@@ -157,6 +169,8 @@ class HttpClient:
         if target.authorization is not None:
             asked.setdefault("authorization", target.authorization)
         wanted = Wanted(self._limits.max_body_bytes, only, cut_at)
+        if within is not None and within.bytes < wanted.max_bytes:
+            wanted = replace(wanted, max_bytes=within.bytes, limit_name=within.name)
         seconds = self._limits.timeout_seconds
         try:
             with trio.fail_after(seconds):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from digestd.errors import FetchError, Forbidden, NoArticle, TooLarge
-from digestd.ingest.http import Permit
+from digestd.errors import FetchError, Forbidden, NoArticle
+from digestd.ingest.http import Limit, Permit
 from digestd.ingest.politeness import Hosts
 from digestd.ingest.robots import Robots
 from digestd.model import Page, Response
@@ -31,7 +31,7 @@ class PageHttp(Protocol):
         *,
         headers: Mapping[str, str] | None = None,
         only: frozenset[str] | None = None,
-        cut_at: int | None = None,
+        within: Limit | None = None,
         permit: Permit | None = None,
     ) -> Response: ...
 
@@ -75,17 +75,13 @@ class Pages:
         try:
             await self._permit(url)
             headers = {"Accept": _ACCEPT}
-            # One byte more tells that it is too large; the rest of it need not come.
-            response = await self._http.get(
-                url, headers=headers, only=HTML, cut_at=MOST_BYTES + 1, permit=permit
-            )
+            limit = Limit(MOST_BYTES, "the most of a page")
+            response = await self._http.get(url, headers=headers, only=HTML, within=limit, permit=permit)
         except FetchError as error:
             error.url = led_to
             raise
         if directive := forbids_keeping(response.headers.get("x-robots-tag"), self._agent):
             raise Forbidden(f"the publisher does not want its text kept (X-Robots-Tag: {directive})")
-        if len(response.body) > MOST_BYTES:
-            raise TooLarge(f"the page has more than {MOST_BYTES:,} bytes")
         if place := landing(url, response.url):
             raise NoArticle(place)
         return response

@@ -34,11 +34,15 @@ _MAGIC_BYTES = max(map(len, _MAGIC))
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is taken of a body: at most `max_bytes`; of these `media_types`; the first `cut_at` bytes, or all."""
+    """What is taken of a body: at most `max_bytes`; of these `media_types`; the first `cut_at` bytes, or all.
+
+    `limit_name` says whose limit `max_bytes` is.
+    """
 
     max_bytes: int
     media_types: frozenset[str] | None = None
     cut_at: int | None = None
+    limit_name: str = "fetch.max_body_bytes"
 
     @property
     def decoded_limit(self) -> int:
@@ -58,8 +62,10 @@ async def read(response: httpx2.Response, wanted: Wanted) -> bytes:
     collected = _Collected(wanted, sniffed=not _is_type_declared(response, wanted))
     declared = _declared_length(response)
     if wanted.cut_at is None and declared is not None and declared > wanted.max_bytes:
-        raise TooLarge(f"the body has {declared} bytes, more than {wanted.max_bytes} (fetch.max_body_bytes)")
-    decoder = BodyDecoder(response.headers.get("content-encoding", ""), wanted.decoded_limit)
+        raise TooLarge(f"the body has {declared} bytes, more than {wanted.max_bytes} ({wanted.limit_name})")
+    decoder = BodyDecoder(
+        response.headers.get("content-encoding", ""), wanted.decoded_limit, wanted.limit_name
+    )
     last = b""
     async with aclosing(response.aiter_raw()) as chunks:
         async for last in chunks:

@@ -35,19 +35,19 @@ _NO_CODING = frozenset({"", "identity", "none", "utf-8"})
 
 
 class BodyDecoder:
-    """Undoes what a `Content-Encoding` field names, and refuses a body of more than `limit` bytes.
+    """Undoes what a `Content-Encoding` field names, and refuses a body of more than `limit` bytes, the `limit_name`.
 
     Raises :class:`~digestd.errors.ProtocolFailed` for a coding we did not offer, and for more than two.
     """
 
-    def __init__(self, content_encoding: str, limit: int) -> None:
+    def __init__(self, content_encoding: str, limit: int, limit_name: str = "fetch.max_body_bytes") -> None:
         codings = [name.strip().lower() for name in content_encoding.split(",")]
         applied = [name for name in codings if name not in _NO_CODING]
         if len(applied) > _MAX_CODINGS:
             raise ProtocolFailed(f"the body has {len(applied)} content codings, more than {_MAX_CODINGS}")
         # The last one named was applied last (RFC 9110, 8.4), so it is the first to be undone.
-        self._layers = [_Layer(name, limit) for name in reversed(applied)]
-        self._plain = _Counter(limit)
+        self._layers = [_Layer(name, _Counter(limit, limit_name)) for name in reversed(applied)]
+        self._plain = _Counter(limit, limit_name)
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Give the next pieces of the body, some of them empty, for `data` as received.
@@ -75,14 +75,15 @@ def _through(layers: list[_Layer], data: bytes) -> Iterator[bytes]:
 class _Counter:
     """Refuses the byte after `limit`."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, limit_name: str) -> None:
         self._limit = limit
+        self._limit_name = limit_name
         self._total = 0
 
     def add(self, size: int) -> None:
         self._total += size
         if self._total > self._limit:
-            raise TooLarge(f"the body is larger than {self._limit} bytes (fetch.max_body_bytes)")
+            raise TooLarge(f"the body is larger than {self._limit} bytes ({self._limit_name})")
 
 
 class _Decompressor(Protocol):
@@ -95,12 +96,12 @@ class _Decompressor(Protocol):
 
 
 class _Layer:
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self, name: str, counter: _Counter) -> None:
         if name not in _DECOMPRESSORS:
             raise ProtocolFailed(f"the body has a content coding that was not offered: {name[:40]!r}")
         self._name = name
         self._decompressor = _DECOMPRESSORS[name]()
-        self._counter = _Counter(limit)
+        self._counter = counter
         self._begun = False
 
     def decode(self, data: bytes) -> Iterator[bytes]:
