@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from digestd.feed.silence import is_labelled
 from digestd.model import Outcome, SourceStatus
 
 POLL_SECONDS_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -59,8 +60,9 @@ class StoreCalls:
 class Metrics:
     """Totals since `started` (any clock in seconds). Only the event loop's thread writes them.
 
-    `failing` has the error of every source whose last poll failed, by name; `last_fetch` is when a poll last
-    ended well. `pages_by_outcome` counts the attempts at article pages: `done`, `failed`, `skipped`, `retry` (a failure
+    `failing` has the error of every source whose last poll failed, by name, `silent` the names of those that bring
+    nothing any more; `last_fetch` is when a poll last ended well. `overflows` counts polls in whose document nothing
+    was known. `pages_by_outcome` counts the attempts at article pages: `done`, `failed`, `skipped`, `retry` (a failure
     that is tried again) and `put_off`; `pages_pending` and the age of the oldest are as they were counted last.
     """
 
@@ -72,12 +74,14 @@ class Metrics:
     articles_new: int = 0
     articles_updated: int = 0
     entries_set_aside: int = 0
+    overflows: int = 0
     restarts: int = 0
     store_outages: int = 0
     fetch_seconds: float = 0.0
     errors_by_cause: Counter[str] = field(default_factory=Counter)
     polls_by_seconds: list[int] = field(default_factory=lambda: [0] * (len(POLL_SECONDS_BOUNDS) + 1))
     failing: dict[str, str] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
     last_fetch: datetime | None = None
     pages_by_outcome: Counter[str] = field(default_factory=Counter)
     page_seconds: float = 0.0
@@ -110,8 +114,11 @@ class Metrics:
         self.page_seconds += seconds
 
     def remember(self, statuses: Iterable[SourceStatus]) -> None:
-        """Begin with what earlier runs left: which of `statuses` fail, and when a poll last ended well."""
+        """Begin with what earlier runs left: which of `statuses` fail or are silent, and when a poll last ended
+        well."""
         for status in statuses:
+            if is_labelled(status.last_error):
+                self.silent.add(status.source.name)
             if status.failing:
                 self.failing[status.source.name] = status.last_error or "unknown"
             if status.last_success_at is not None:
@@ -121,6 +128,9 @@ class Metrics:
         """Let what is known of the source `old` be known of `new`."""
         if (error := self.failing.pop(old, None)) is not None:
             self.failing[new] = error
+        if old in self.silent:
+            self.silent.remove(old)
+            self.silent.add(new)
 
     def source_polled(self, name: str, error: str | None, at: datetime) -> None:
         """Note how the last poll of the source `name` ended: with `error`, or well."""
@@ -129,6 +139,13 @@ class Metrics:
         else:
             self.failing.pop(name, None)
             self.last_fetch = at
+
+    def source_silent(self, name: str, *, silent: bool) -> None:
+        """Note whether the source `name`, which answers, has fallen silent."""
+        if silent:
+            self.silent.add(name)
+        else:
+            self.silent.discard(name)
 
     def event(self, now: float) -> dict[str, Any]:
         """The keys of `worker.metrics`: totals, but `worker.fetch.duration`, the mean seconds of a poll since the
@@ -159,6 +176,7 @@ class Metrics:
             "articles_new": self.articles_new,
             "articles_updated": self.articles_updated,
             "entries_set_aside": self.entries_set_aside,
+            "fetch_overflows": self.overflows,
             **self._pages(),
             "errors": self.errors,
             "errors_by_cause": dict(self.errors_by_cause),

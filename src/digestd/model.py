@@ -76,7 +76,8 @@ class SourceStatus:
     """A source with everything the store remembers of its polls, for `digestd sources` and for first sleeps.
 
     `due_in_seconds` is by the database's clock: negative when overdue, None when it was never scheduled. `overridden`
-    says that a command has the last word on whether it is enabled, and that its file says otherwise.
+    says that a command has the last word on whether it is enabled, and that its file says otherwise. `unchanged_polls`
+    counts the polls since the last one that failed or brought entries.
     """
 
     source: Source
@@ -93,6 +94,7 @@ class SourceStatus:
     articles: int = 0
     entries_set_aside: int = 0
     overridden: bool = False
+    unchanged_polls: int = 0
 
     @property
     def failing(self) -> bool:
@@ -103,16 +105,40 @@ class SourceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """One poll of a source as the log of polls keeps it: one that failed, or brought entries.
+
+    `seconds` is how long it took, `unchanged_before` how many polls before it brought nothing, `status` that of an HTTP
+    answer that was a failure. The next poll was due `next_delay_seconds` later, for `schedule_reason`.
+    """
+
+    fetched_at: datetime
+    outcome: Outcome
+    status: int | None
+    seconds: float
+    body_bytes: int
+    articles_new: int
+    articles_updated: int
+    unchanged_before: int
+    schedule_reason: str
+    next_delay_seconds: float
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """One HTTP answer read to its end: 2xx with its body decoded from its content coding, or 304 without one.
 
-    `headers` has lower-case names; repeated fields are joined with ", ". `url` is where redirects ended.
+    `headers` has lower-case names; repeated fields are joined with ", ". `url` is where redirects ended, `moved_to`
+    where the permanent ones (301, 308) led before the first of another sort, None where none came first; neither has
+    user info or a fragment.
     """
 
     url: str
     status: int
     headers: Mapping[str, str]
     body: bytes
+    moved_to: str | None = None
 
     @property
     def not_modified(self) -> bool:
@@ -166,7 +192,8 @@ class Document:
 
     `whole` is False where the document ended before its end came (a script that died, a connection closed early):
     there may be more entries than these, so nothing may be remembered that says the document was seen. `left_out` are
-    the entries that could not be read.
+    the entries that could not be read. `older` is the URL of the page with the entries before these, where the document
+    itself names one.
     """
 
     url: str
@@ -176,6 +203,7 @@ class Document:
     entries: tuple[Entry, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     whole: bool = True
+    older: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +241,14 @@ class Step:
 
     Exactly one of three: `failure` set; or `unchanged` (nothing new, `next_state` may hold fresher validators); or
     `documents` read whole. `more` asks for another step with `next_state`.
+
+    What nobody but the store knows is which entries are new. With `overlaps`, some of these should be known: where none
+    is, others have come and gone unseen. With `older`, the poll goes on from that state instead of `next_state` where
+    none is known: there are entries before these to be had.
+
+    `whole` says that the documents are all that the source serves now: what is not in them has left it.
+
+    `effective_url` is the URL to ask from the next poll on: None for the same as before, empty for the configured one.
     """
 
     next_state: PollState
@@ -221,6 +257,10 @@ class Step:
     failure: Failure | None = None
     more: bool = False
     body_bytes: int = 0
+    whole: bool = False
+    overlaps: bool = False
+    older: PollState | None = None
+    effective_url: str | None = field(default=None, repr=False)
 
     @property
     def outcome(self) -> Outcome:

@@ -59,7 +59,8 @@ web: {listen: "8080"}
         "worker.max_sources: should be a valid integer, not true"
         " (YAML reads yes, no, on and off as true and false: quote it if it is a word)",
         "worker.intervall_seconds: unknown key; did you mean interval_seconds?",
-        "databse: unknown section; known sections: worker, database, fetch, extract, web, sources, sources_files",
+        "databse: unknown section; known sections: worker, database, fetch, extract, retention, web, sources, "
+        "sources_files",
         "fetch: must be a mapping of keys, not a number",
         "web.listen: must be an address and a port, as in 127.0.0.1:8080 or [::1]:8080",
     ]
@@ -144,7 +145,8 @@ SECRET_URL = "https://user:hunter2@example.com/feed?token=hunter2"
         ),
         (
             f"'{SECRET_URL}': 1",
-            "***: unknown section; known sections: worker, database, fetch, extract, web, sources, sources_files",
+            "***: unknown section; known sections: worker, database, fetch, extract, retention, web, sources, "
+            "sources_files",
         ),
         (
             f"sources_files: ['{SECRET_URL}']",

@@ -140,6 +140,8 @@ NEVER_POLLED: dict[str, Any] = {
     "schedule_reason": None,
     "consecutive_failures": 0,
     "unfinished_claims": 0,
+    "unchanged_polls": 0,
+    "last_whole_at": None,
     "last_error": None,
     "lease_owner": None,
     "lease_token": None,

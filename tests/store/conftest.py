@@ -17,7 +17,7 @@ from sqlalchemy import Engine, NullPool, create_engine, select, text, update
 
 from digestd.store import Store
 from digestd.store.engine import database_url
-from digestd.store.schema import UtcDateTime, articles, sources
+from digestd.store.schema import UtcDateTime, articles, sources, tombstones
 from digestd.store.sql import open_store
 from support.memory_store import MemoryStore
 from support.postgres import PostgresServer
@@ -36,7 +36,7 @@ class Bench(Protocol):
     store: Store
 
     def age(self, seconds: float) -> None:
-        """Let `seconds` pass by the store's clock, as far as schedules and leases go."""
+        """Let `seconds` pass by the store's clock, as far as schedules, leases and retention go."""
 
     def row(self, source_id: int) -> dict[str, Any]:
         """Every column of a source."""
@@ -46,6 +46,9 @@ class Bench(Protocol):
 
     def articles(self) -> list[dict[str, Any]]:
         """Every column of every article, oldest first."""
+
+    def tombstones(self) -> list[dict[str, Any]]:
+        """Every column of every tombstone, by id."""
 
     def change(self, article_id: int, **columns: Any) -> None:
         """Change columns of an article."""
@@ -69,6 +72,9 @@ class MemoryBench:
     def articles(self) -> list[dict[str, Any]]:
         return [dict(values) for values in self._memory.kept.values()]
 
+    def tombstones(self) -> list[dict[str, Any]]:
+        return [dict(values) for _, values in sorted(self._memory.tombstones.items())]
+
     def change(self, article_id: int, **columns: Any) -> None:
         self._memory.kept[article_id].update(columns)
 
@@ -79,11 +85,12 @@ class SqlBench:
     engine: Engine
 
     def age(self, seconds: float) -> None:
-        """Nobody can turn a real database's clock: every moment of the sources, and the one that each article
-        waits for, is moved into the past instead."""
+        """Nobody can turn a real database's clock: every moment of the sources, and those that decide about articles
+        and tombstones, are moved into the past instead."""
         moments = [column for column in sources.c if isinstance(column.type, UtcDateTime)]
+        moments += [articles.c.next_extraction_at, articles.c.left_at, tombstones.c.left_at]
         with self.engine.begin() as connection:
-            for column in (*moments, articles.c.next_extraction_at):
+            for column in moments:
                 finding = select(column.table.c.id, column).where(column.is_not(None))
                 for row_id, moment in connection.execute(finding).all():
                     moved = update(column.table).where(column.table.c.id == row_id)
@@ -101,6 +108,11 @@ class SqlBench:
     def articles(self) -> list[dict[str, Any]]:
         with self.engine.connect() as connection:
             rows = connection.execute(select(articles).order_by(articles.c.id))
+            return [dict(row._mapping) for row in rows]
+
+    def tombstones(self) -> list[dict[str, Any]]:
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(tombstones).order_by(tombstones.c.id))
             return [dict(row._mapping) for row in rows]
 
     def change(self, article_id: int, **columns: Any) -> None:

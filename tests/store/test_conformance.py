@@ -39,7 +39,7 @@ class TestRecord:
             ("category", "language", "interval_seconds", "jitter_seconds")
         )
         assert without(row, "id") == expected | plain
-        dated, undated = bench.articles()
+        undated, dated = bench.articles()
         assert without(dated, "id") == {
             "source_id": source_id,
             "entry_key": first.identity,
@@ -66,6 +66,8 @@ class TestRecord:
             "extraction_unfinished": 0,
             "extraction_owner": None,
             "text_hash": None,
+            "left_at": None,
+            "updates": 0,
             "next_extraction_at": None,
             "extraction_error": None,
         }
@@ -132,10 +134,10 @@ class TestRecord:
         before = bench.articles()
         again = step(await taken(bench.store, source_id, force=True), entry("3"), entry("1"))
         assert await bench.store.record([again]) == [Recorded(1, 0)]
-        seen, unseen, new = bench.articles()
-        assert without(seen, "last_seen_at") == without(before[0], "last_seen_at")
-        assert seen["last_seen_at"] == new["last_seen_at"] > before[0]["last_seen_at"]
-        assert unseen == before[1]
+        unseen, seen, new = bench.articles()
+        assert without(seen, "last_seen_at") == without(before[1], "last_seen_at")
+        assert seen["last_seen_at"] == new["last_seen_at"] > before[1]["last_seen_at"]
+        assert unseen == before[0]
 
     async def test_other_content_updates_the_article(self, bench: Bench) -> None:
         source_id = one(await source_ids(bench.store, spec()))
@@ -148,8 +150,8 @@ class TestRecord:
         again = step(await taken(bench.store, source_id, force=True), edited, undated)
         assert await bench.store.record([again]) == [Recorded(0, 2)]
         now = bench.row(source_id)["last_fetched_at"]
-        touched = {"updated_at": now, "last_seen_at": now}
-        assert bench.articles()[0] == before[0] | touched | {
+        touched = {"updated_at": now, "last_seen_at": now, "updates": 1}
+        assert bench.articles()[1] == before[1] | touched | {
             "title": "Edited",
             "author": "Ada",
             "summary": "s",
@@ -157,7 +159,7 @@ class TestRecord:
             "content_hash": edited.content_hash,
             "published_at": YESTERDAY - timedelta(1),
         }
-        assert bench.articles()[1] == before[1] | touched | {
+        assert bench.articles()[0] == before[0] | touched | {
             "title": "Edited too",
             "content_hash": undated.content_hash,
         }
@@ -196,7 +198,7 @@ class TestRecord:
         claim = await taken(bench.store, source_id)
         state = PollState(etag=odd, last_modified=odd, body_hash=odd, cursor={"odd": odd})
         assert await bench.store.record([step(claim, hostile, large, next_state=state)]) == [Recorded(2, 0)]
-        kept, kept_large = bench.articles()
+        kept_large, kept = bench.articles()
         clean = "a\ufffdb\ufffdc\N{GRINNING FACE}é"
         names = ("guid", "title", "author", "language", "summary", "content", "published_raw", "url")
         assert {kept[name] for name in names} == {clean}

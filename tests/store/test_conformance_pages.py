@@ -66,7 +66,7 @@ class TestClaimPages:
     async def test_of_those_published_at_one_time_the_one_stored_last_is_the_newest(
         self, bench: Bench
     ) -> None:
-        await polled(bench.store, a=[aged(1, "first"), aged(1, "last")], b=[aged(1, "neighbour")])
+        await polled(bench.store, a=[aged(1, "last"), aged(1, "first")], b=[aged(1, "neighbour")])
         stored = [
             row["title"] for row in sorted(bench.articles(), key=lambda row: int(row["id"]), reverse=True)
         ]
@@ -113,7 +113,7 @@ class TestClaimPages:
         assert one(await claimed(bench.store)).source_name == "a"
 
     async def test_an_article_that_lost_its_link_is_skipped(self, bench: Bench) -> None:
-        await polled(bench.store, a=[aged(1, "lost"), aged(2, "kept")])
+        await polled(bench.store, a=[aged(2, "kept"), aged(1, "lost")])
         bench.change(bench.articles()[0]["id"], url=None)
         assert titles(await bench.store.claim_pages(2, 60)) == ["kept"]
         lost = bench.articles()[0]
@@ -215,7 +215,7 @@ class TestRetryPages:
         assert await bench.store.retry_pages(ArticleQuery()) == 0
 
     async def test_done_ones_and_those_without_a_link_stay(self, bench: Bench) -> None:
-        await polled(bench.store, a=[entry("1"), entry("2", link=None), entry("3", complete=True)])
+        await polled(bench.store, a=[entry("3", complete=True), entry("2", link=None), entry("1")])
         await bench.store.record_pages([done(one(await claimed(bench.store)))])
         assert await bench.store.retry_pages(ArticleQuery()) == 1
         assert [row["extraction"] for row in bench.articles()] == ["done", "skipped", "pending"]

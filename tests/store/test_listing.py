@@ -65,7 +65,7 @@ async def test_those_first_seen_last_come_first(bench: Bench) -> None:
 
 
 async def test_of_those_first_seen_at_one_time_the_one_stored_last_comes_first(bench: Bench) -> None:
-    await polled(bench.store, a=[aged(1, "first"), aged(9, "last")])
+    await polled(bench.store, a=[aged(9, "last"), aged(1, "first")])
     assert await listed(bench, ArticleQuery(limit=1)) == ["last"]
     assert await listed(bench, ArticleQuery()) == ["last", "first"]
 

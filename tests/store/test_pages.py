@@ -83,7 +83,7 @@ class TestDamage:
 
     async def test_a_record_that_the_database_refuses_is_answered(self, database: str) -> None:
         async with bench_at(database) as bench:
-            await polled(bench.store, a=[aged(1, "poison"), aged(2, "good")])
+            await polled(bench.store, a=[aged(2, "good"), aged(1, "poison")])
             claims = (await bench.store.claim_pages(2, 60)).claims
             reason = refuse_poison(bench)
             refused, recorded = await bench.store.record_pages([done(claim) for claim in claims])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from digestd.model import Origin, SourceSpec, SourceStatus
-from digestd.store import Changes, ListOwner
+from digestd.store import Changes, ListOwner, Recorded, StepRecord
+from digestd.store.duplicates import Candidate, leads_to, plan_move, plan_parting, plan_wanting
 from digestd.store.sourcelist import Kept, columns, plan_addition, plan_enabling, plan_poll, plan_removal
 from digestd.store.text import storable
 
@@ -47,6 +48,9 @@ class MemorySources:
             return None
         origin: Origin = row["origin"]
         row.update(plan_enabling(origin, enabled, said=row["enabled"], now=self._now()))
+        if enabled and row["state"] == "duplicate":
+            row.update(plan_wanting(_candidate(row), self._now()))
+        self.part()
         return origin
 
     def remove(self, name: str) -> Origin | None:
@@ -57,6 +61,7 @@ class MemorySources:
         origin: Origin = row["origin"]
         if origin == "cli":
             row.update(plan_removal(self._now()))
+            self.part()
         return origin
 
     def poll_now(self, name: str) -> bool:
@@ -67,6 +72,40 @@ class MemorySources:
             leased = row["lease_expires_at"] is not None and row["lease_expires_at"] > now
             row.update(plan_poll(row["unfinished_claims"], now, leased=leased))
         return row is not None
+
+    def move(self, step: StepRecord, recorded: Recorded) -> Recorded:
+        """Do what `step` says of where its source is; `recorded` with what came of it."""
+        target, row = step.effective_url, self._rows[step.source_id]
+        if target is None:
+            return recorded
+        if not target:
+            moved = row["effective_url"] is not None
+            if moved:
+                row.update(effective_url=None, changed_at=self._now())
+            self.part(apart_from=step.source_id)
+            return replace(recorded, moved=moved)
+        every = self._candidates()
+        others = [
+            one
+            for one in every.values()
+            if one.id != step.source_id and leads_to(one.url, one.effective_url, target)
+        ]
+        plan = plan_move(_candidate(row), target, others, every, self._now())
+        self._write(plan.updates)
+        return replace(recorded, moved=plan.moved, duplicates=tuple(plan.duplicates))
+
+    def part(self, *, apart_from: int | None = None) -> None:
+        """Let the duplicates be polled again whose reason has gone."""
+        every = self._candidates()
+        duplicates = [one for one in every.values() if one.state == "duplicate"]
+        self._write(plan_parting(duplicates, every, self._now(), apart_from=apart_from))
+
+    def _candidates(self) -> dict[int, Candidate]:
+        return {one.id: one for one in map(_candidate, self._rows.values())}
+
+    def _write(self, updates: Mapping[int, Mapping[str, Any]]) -> None:
+        for source_id, values in updates.items():
+            self._rows[source_id].update(values)
 
     def changed(
         self,
@@ -100,6 +139,10 @@ class MemorySources:
 
     def _kept(self, row: Mapping[str, Any]) -> Kept:
         return Kept(row["id"], written_spec(row), row["origin"], row["state"])
+
+
+def _candidate(row: Mapping[str, Any]) -> Candidate:
+    return Candidate(**{field.name: row[field.name] for field in fields(Candidate)})
 
 
 def written_spec(row: Mapping[str, Any]) -> SourceSpec:

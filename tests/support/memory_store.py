@@ -19,6 +19,7 @@ from digestd.feed.identity import StoredArticle, assign
 from digestd.model import (
     UNFINISHED_CLAIMS_LIMIT,
     Article,
+    Fetch,
     Origin,
     PollState,
     Source,
@@ -42,8 +43,10 @@ from digestd.store import (
     PageQueue,
     PageRecord,
     PageRecorded,
+    Purged,
     Recorded,
     Refused,
+    RetentionLimits,
     SetAside,
     StepRecord,
     SyncReport,
@@ -62,6 +65,7 @@ from digestd.store.entries import changed_article, new_article, storable_entry
 from digestd.store.sourcelist import WITHOUT_LEASE, plan_sync, replaced
 from digestd.store.text import storable
 from support.memory_pages import MemoryPages, article_of
+from support.memory_retention import MemoryRetention
 from support.memory_sources import MemorySources, effective_spec
 
 
@@ -75,6 +79,7 @@ class MemoryStore:
     def __init__(self, now: Callable[[], datetime], *, owner: str = "memory") -> None:
         self.rows: dict[int, dict[str, Any]] = {}
         self.kept: dict[int, dict[str, Any]] = {}
+        self.log: list[tuple[str, Fetch]] = []
         self.set_aside: dict[tuple[int, str], tuple[SetAside, str, datetime, datetime]] = {}
         self.hosts: dict[str, HostStanding] = {}
         self.outage = False
@@ -85,6 +90,8 @@ class MemoryStore:
         self._tokens = count(1)
         self._pages = MemoryPages(self.rows, self.kept, now, owner)
         self._sources = MemorySources(self.rows, now, self._ids)
+        self._retention = MemoryRetention(self.rows, self.kept, now)
+        self.tombstones = self._retention.tombstones
 
     def fail_next(self, error: Exception) -> None:
         """Let the next call raise `error`; called twice, the next two."""
@@ -100,6 +107,7 @@ class MemoryStore:
         for values in plan.inserts:
             source_id = next(self._ids)
             self.rows[source_id] = {**values, "id": source_id}
+        self._sources.part()
         before, self._sources.list_owner = (
             self._sources.list_owner,
             ListOwner(fingerprint, self._owner, now),
@@ -139,11 +147,11 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         yield trio.sleep_forever
 
-    async def sources(self, *, count_articles: bool = False) -> list[SourceStatus]:
+    async def sources(self, *, count_articles: bool = False, name: str | None = None) -> list[SourceStatus]:
         """See `Store.sources`."""
         await self._reach()
         counts = Counter(article["source_id"] for article in self.kept.values() if count_articles)
-        listed = [row for row in self._all() if row["state"] != "removed"]
+        listed = [row for row in self._all() if row["state"] != "removed" and name in (None, row["name"])]
         return [
             replace(
                 _status(row, counts[row["id"]], self._now()),
@@ -186,6 +194,20 @@ class MemoryStore:
             for (source_id, _), (told, written, first, last) in self.set_aside.items()
         ]
         return sorted(found, key=lambda one: one.last_seen_at, reverse=True)[:limit]
+
+    async def fetches(self, source_name: str, limit: int) -> list[Fetch]:
+        """See `Store.fetches`."""
+        await self._reach()
+        its = [fetch for name, fetch in self.log if name == source_name]
+        return its[::-1][:limit]
+
+    async def forget_fetches(self, older_than_seconds: float, limit: int) -> int:
+        """See `Store.forget_fetches`."""
+        await self._reach()
+        before = self._now() - timedelta(seconds=older_than_seconds)
+        old = [one for one in self.log if one[1].fetched_at < before][:limit]
+        self.log = [one for one in self.log if one not in old]
+        return len(old)
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """See `Store.release`."""
@@ -242,6 +264,18 @@ class MemoryStore:
         await self._reach()
         return self._pages.retry(query)
 
+    async def delete_articles(self, ids: Collection[int]) -> list[Article]:
+        """See `Store.delete_articles`."""
+        await self._reach()
+        found = self._pages.listed(ArticleQuery(ids=tuple(ids)))
+        self._retention.delete([article.id for article in found])
+        return found
+
+    async def purge(self, limits: RetentionLimits, after: int = 0) -> Purged:
+        """See `Store.purge`."""
+        await self._reach()
+        return self._retention.purge(limits, after)
+
     async def _reach(self) -> None:
         await trio.lowlevel.checkpoint()
         if self._errors:
@@ -289,30 +323,39 @@ class MemoryStore:
         if row is None or row["lease_token"] != step.token or row["lease_expires_at"] <= now:
             return LeaseLost()
         try:
-            changes = _step_columns(step, now)
             entries = [storable_entry(entry) for entry in step.entries]
-            assignments = assign(entries, self._stored(step.source_id))
+            every = assign(entries, self._stored(step.source_id))
+            deleted = [a for a in every if a.article_id in self.tombstones]
+            assignments = [a for a in every if a.article_id not in self.tombstones]
             new = [
                 new_article(step.source_id, a.entry_key, a.entry, now)
-                for a in assignments
+                for a in reversed(assignments)
                 if a.article_id is None
             ]
             changed = {
-                a.article_id: changed_article(a.entry, now)
+                a.article_id: changed_article(a.entry, now, updates=a.updates)
                 for a in assignments
                 if a.article_id is not None and a.changed
             }
+            all_new = _is_other(row, step, is_new=bool(new) and all(a.article_id is None for a in every))
+            step = step.if_all_new if all_new and step.if_all_new else step
+            changes = _step_columns(step, now)
         except Exception as error:
             return Refused(error)
         row.update(changes)
         for one in assignments:
             if one.article_id is not None:
-                self.kept[one.article_id].update(changed.get(one.article_id, {}), last_seen_at=now)
+                self.kept[one.article_id].update(
+                    changed.get(one.article_id, {}), last_seen_at=now, left_at=None
+                )
         for values in new:
             article_id = next(self._ids)
             self.kept[article_id] = {**values, "id": article_id}
         if new:
             row["last_new_at"] = now
+        self._retention.mark_seen(deleted, now)
+        if step.proves_absence:
+            self._retention.mark_left(step.source_id, now)
         for left_out in step.left_out:
             told = SetAside(left_out.guid, left_out.title, left_out.reason)
             first = self.set_aside.get((step.source_id, left_out.key), (told, left_out.written, now, now))[2]
@@ -320,12 +363,46 @@ class MemoryStore:
         for values in new:
             self.set_aside.pop((step.source_id, values["entry_key"]), None)
         told_all = tuple(SetAside(one.guid, one.title, one.reason) for one in step.left_out)
-        return Recorded(len(new), len(changed), told_all)
+        recorded = Recorded(len(new), len(changed), told_all, all_new=all_new)
+        self._log(row, step, recorded)
+        return self._sources.move(step, recorded)
+
+    def _log(self, row: dict[str, Any], step: StepRecord, recorded: Recorded) -> None:
+        told = step.fetched
+        if told is None:
+            return
+        if step.succeeded and recorded == Recorded(0, 0):
+            row["unchanged_polls"] += step.final
+            return
+        fetch = Fetch(
+            self._now(),
+            told.outcome,
+            told.status,
+            told.seconds,
+            told.body_bytes,
+            recorded.articles_new,
+            recorded.articles_updated,
+            row["unchanged_polls"],
+            step.schedule_reason,
+            step.next_delay_seconds,
+            step.last_error,
+        )
+        self.log.append((row["name"], fetch))
+        row["unchanged_polls"] = 0
 
     def _stored(self, source_id: int) -> list[StoredArticle]:
-        names = ("id", "entry_key", "identity", "url", "title", "content_hash")
-        its = [one for one in self.kept.values() if one["source_id"] == source_id]
-        return [StoredArticle(**{name: one[name] for name in names}) for one in its]
+        names = ("id", "entry_key", "identity", "url", "title", "content_hash", "updates")
+        every = (*self.kept.values(), *self.tombstones.values())
+        its = [one for one in every if one["source_id"] == source_id]
+        return [StoredArticle(**{name: one.get(name, 0) for name in names}) for one in its]
+
+
+def _is_other(row: Mapping[str, Any], step: StepRecord, *, is_new: bool) -> bool:
+    """Whether the step's `if_all_new` is to be written, for its entries or because it was already."""
+    if step.if_all_new is None or not step.entries:
+        return False
+    again = not step.if_all_new.final and row["cursor"] == step.if_all_new.next_state.cursor
+    return is_new or again
 
 
 def _step_columns(step: StepRecord, now: datetime) -> dict[str, Any]:
@@ -342,6 +419,8 @@ def _step_columns(step: StepRecord, now: datetime) -> dict[str, Any]:
     }
     if step.succeeded:
         changes["last_success_at"] = now
+    if step.proves_absence:
+        changes["last_whole_at"] = now
     if not step.final:
         return changes | {"lease_expires_at": now + timedelta(seconds=step.lease_seconds)}
     next_fetch_at = now + timedelta(seconds=step.next_delay_seconds)
@@ -366,7 +445,7 @@ def _status(row: Mapping[str, Any], articles: int, now: datetime) -> SourceStatu
     due = None if row["next_fetch_at"] is None else (row["next_fetch_at"] - now).total_seconds()
     copied = (
         "state last_fetched_at last_success_at last_new_at next_fetch_at schedule_reason "
-        "consecutive_failures unfinished_claims last_error"
+        "consecutive_failures unfinished_claims last_error unchanged_polls"
     )
     return SourceStatus(
         source=_source(row),

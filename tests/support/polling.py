@@ -69,9 +69,16 @@ class NoHttp:
 class Bench:
     """Everything that a source's life needs, by the clock of the current Trio run."""
 
-    def __init__(self, step: StepFunction, *, delay_seconds: float = 0, **worker: float) -> None:
+    def __init__(
+        self,
+        step: StepFunction,
+        *,
+        delay_seconds: float = 0,
+        store: MemoryStore | None = None,
+        **worker: float,
+    ) -> None:
         began = trio.current_time()
-        self.store = MemoryStore(lambda: EPOCH + timedelta(seconds=trio.current_time() - began))
+        self.store = store or MemoryStore(lambda: EPOCH + timedelta(seconds=trio.current_time() - began))
         self.kind = FunctionKind(step)
         self.metrics = Metrics(began)
         self.settings = WorkerSettings(**{"jitter_seconds": 0, **worker})  # type: ignore[arg-type]

@@ -22,7 +22,8 @@ def metrics_of_an_hour() -> Metrics:
     metrics.poll_ended("failed", 3.0, "dns")
     metrics.sources_deferred = 2
     metrics.articles_new, metrics.articles_updated, metrics.entries_set_aside = 40, 3, 1
-    metrics.restarts, metrics.store_outages = 4, 5
+    metrics.restarts, metrics.store_outages, metrics.overflows = 4, 5, 7
+    metrics.silent |= {"Old Fen News", "Marsh Advisories"}
     metrics.failing["Fenwick CERT"] = "dns: no address for cert.fenwick.example"
     metrics.last_fetch = MOMENT
     for outcome, seconds in (("done", 1.5), ("done", 0.5), ("failed", 0.25), ("retry", 0.25)):

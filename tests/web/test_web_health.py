@@ -30,6 +30,7 @@ def test_a_daemon_that_is_well_says_everything() -> None:
             "articles_new": 40,
             "articles_updated": 3,
             "entries_set_aside": 1,
+            "fetch_overflows": 7,
             "pages_done": 2,
             "pages_failed": 1,
             "pages_skipped": 0,

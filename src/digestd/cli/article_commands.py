@@ -51,6 +51,7 @@ def articles(
       digestd articles --since 1w --limit 10000 --csv > articles.csv
       digestd articles show 4711
       digestd articles retry --failed --source "Fortinet PSIRT"
+      digestd articles delete 4711
     """
     file, level = either(context, config, log_level)
     if context.invoked_subcommand is not None:
@@ -112,6 +113,25 @@ def retry_articles(
 
     query = _article_query(source, since, pending=pending, failed=failed, skipped=skipped, limit=None)
     command.retry(*either(context, config, log_level), replace(query, ids=tuple(ids) if ids else None))
+
+
+@app.command("delete")
+def delete_articles(
+    context: typer.Context,
+    ids: Annotated[
+        list[int],
+        typer.Argument(metavar="ID...", min=1, max=2**63 - 1, help="As `digestd articles` lists them."),
+    ],
+    config: Config = None,
+    log_level: Level = None,
+) -> None:
+    """Delete articles, without asking; they do not come back, even while their source still serves them.
+
+    Example: digestd articles delete 4711 4712
+    """
+    from digestd.cli import articles as command
+
+    raise typer.Exit(command.delete(*either(context, config, log_level), tuple(ids)))
 
 
 def _article_query(

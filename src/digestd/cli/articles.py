@@ -84,7 +84,7 @@ def show(file: Path | None, level: str | None, article_id: int, *, as_json: bool
     found = trio.run(_articles, config, ArticleQuery(ids=(article_id,)))
     end_with_reader()
     if not found:
-        print(f"digestd: there is no article {article_id}; `digestd articles` lists them", file=sys.stderr)
+        print(f"digestd: {_unknown(article_id)}", file=sys.stderr)
         return 1
     print(json.dumps(_whole_record(found[0]), indent=2) if as_json else _described(found[0]))
     return 0
@@ -96,6 +96,25 @@ def retry(file: Path | None, level: str | None, query: ArticleQuery) -> None:
     count = trio.run(_retry, config, query)
     some = "1 article is" if count == 1 else f"{count} articles are"
     print(f"{some} due again; a running daemon takes them up within half a minute, as does --once")
+
+
+def delete(file: Path | None, level: str | None, ids: Sequence[int]) -> int:
+    """Delete the articles `ids` and say which those were; returns the exit status: 1 when there is none with one of the
+    ids."""
+    config = prepared(file, level)
+    deleted = {article.id: article for article in trio.run(_delete, config, ids)}
+    end_with_reader()
+    for article_id, article in sorted(deleted.items()):
+        title = article.title or heading(article.text or "")
+        print(strip_controls(collapse(f"deleted {article_id}, {title!r} of {article.source_name!r}")))
+    missing = [article_id for article_id in dict.fromkeys(ids) if article_id not in deleted]
+    for article_id in missing:
+        print(f"digestd: {_unknown(article_id)}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+def _unknown(article_id: int) -> str:
+    return f"there is no article {article_id}; `digestd articles` lists them"
 
 
 def _whole_record(article: Article) -> dict[str, object]:
@@ -116,6 +135,11 @@ async def _set_aside(config: Configuration, limit: int) -> list[EntrySetAside]:
 async def _retry(config: Configuration, query: ArticleQuery) -> int:
     async with looking_into(config) as store:
         return await store.retry_pages(query)
+
+
+async def _delete(config: Configuration, ids: Sequence[int]) -> list[Article]:
+    async with looking_into(config) as store:
+        return await store.delete_articles(ids)
 
 
 def _cells(article: Article, now: datetime) -> Sequence[str]:

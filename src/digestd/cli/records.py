@@ -11,7 +11,7 @@ from typing import TypedDict
 from digestd.cli.options import Format
 from digestd.cli.spreadsheet import csv_text
 from digestd.cli.tables import stamp
-from digestd.model import Article, SourceStatus, mask_url
+from digestd.model import Article, Fetch, SourceStatus, mask_url
 from digestd.store import EntrySetAside
 
 
@@ -73,6 +73,39 @@ class SourceRecord(TypedDict):
 def is_degraded(status: SourceStatus) -> bool:
     """Whether a source that is polled is in the state `degraded`, failing or not."""
     return status.source.spec.enabled and status.state == "degraded"
+
+
+class FetchRecord(TypedDict):
+    """A poll, see :class:`digestd.model.Fetch`."""
+
+    fetched_at: str | None
+    outcome: str
+    status: int | None
+    seconds: float
+    body_bytes: int
+    articles_new: int
+    articles_updated: int
+    unchanged_before: int
+    schedule_reason: str
+    next_delay_seconds: float
+    error: str | None
+
+
+def fetch_record(fetch: Fetch) -> FetchRecord:
+    """Give `fetch` as a record."""
+    return {
+        "fetched_at": stamp(fetch.fetched_at),
+        "outcome": fetch.outcome,
+        "status": fetch.status,
+        "seconds": round(fetch.seconds, 3),
+        "body_bytes": fetch.body_bytes,
+        "articles_new": fetch.articles_new,
+        "articles_updated": fetch.articles_updated,
+        "unchanged_before": fetch.unchanged_before,
+        "schedule_reason": fetch.schedule_reason,
+        "next_delay_seconds": fetch.next_delay_seconds,
+        "error": fetch.error,
+    }
 
 
 def article_record(article: Article) -> ArticleRecord:

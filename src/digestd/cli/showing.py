@@ -93,7 +93,8 @@ def _counted(statuses: Sequence[SourceStatus]) -> str:
     return f"{len(statuses)} sources, {failing} failing{besides}"
 
 
-def _state(status: SourceStatus) -> str:
+def state_of(status: SourceStatus) -> str:
+    """The state of a source in words."""
     if not status.source.spec.enabled:
         return "disabled by command" if status.overridden else "disabled"
     return f"{status.state}, failing" if status.failing else status.state
@@ -103,7 +104,7 @@ def _cells(status: SourceStatus, now: datetime) -> tuple[str, ...]:
     next_poll = "at once" if status.next_fetch_at is None else distance(status.next_fetch_at, now)
     return (
         status.source.name,
-        _state(status),
+        state_of(status),
         str(status.articles),
         distance(status.last_success_at, now) if status.last_success_at else "never",
         next_poll if status.source.spec.enabled else "",

@@ -40,6 +40,7 @@ def sources(
     \b
     Examples:
       digestd sources --failing
+      digestd sources show "Fortinet PSIRT"
       digestd sources --csv > sources.csv
       digestd sources add "Example PSIRT" https://psirt.example.com/feed.xml
       digestd sources poll "Fortinet PSIRT"
@@ -52,6 +53,26 @@ def sources(
 
     form = chosen_format(as_json=as_json, as_csv=as_csv)
     showing.sources(file, level, form, failing=failing, degraded=degraded)
+
+
+@app.command("show")
+def show(
+    context: typer.Context,
+    name: Name,
+    config: Config = None,
+    log_level: Level = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most N polls.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show one source: its state, when and why it is polled next, and the polls of the last week that failed or brought
+    entries.
+
+    Example: digestd sources show "Fortinet PSIRT"
+    """
+    from digestd.cli import source_details
+
+    file, level = either(context, config, log_level)
+    raise typer.Exit(source_details.show(file, level, name, limit=limit, as_json=as_json))
 
 
 @app.command("add")

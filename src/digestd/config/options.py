@@ -125,19 +125,31 @@ class AccessOptions(Section):
         return self
 
 
+class ReadingOptions(Section):
+    """The options that say how a source is read."""
+
+    paging: bool = True
+
+
+_SECTIONS = (AccessOptions, ReadingOptions)
+_NAMES = [name for section in _SECTIONS for name in section.model_fields]
+
+
 def checked(options: Mapping[str, Any]) -> None:
     """Raise ValueError, with a sentence that repeats no value, for `options` that are wrong in what is ours of them.
 
     Others are the matter of the source's kind, but a slip in a name must not make a secret look like one of these.
     """
     for name in options:
-        close = difflib.get_close_matches(name, AccessOptions.model_fields, n=1, cutoff=0.85)
+        close = difflib.get_close_matches(name, _NAMES, n=1, cutoff=0.85)
         if close and close != [name]:
             raise ValueError(f"{shown_word(name)}: unknown option; did you mean {close[0]}?")
-    try:
-        AccessOptions.model_validate(_ours(options), strict=True)
-    except ValidationError as error:
-        raise ValueError("; ".join(_wordings(error))) from None
+    for section in _SECTIONS:
+        ours = {name: value for name, value in options.items() if name in section.model_fields}
+        try:
+            section.model_validate(ours, strict=True)
+        except ValidationError as error:
+            raise ValueError("; ".join(_wordings(error))) from None
 
 
 def _wordings(error: ValidationError) -> list[str]:
@@ -173,7 +185,3 @@ def sealed(options: Mapping[str, Any], name: str, folder: Path) -> tuple[dict[st
     if basic := options.get("basic_auth"):
         kept["basic_auth"] = basic | {"password": seal(basic["password"], "basic_auth.password")}
     return kept, found
-
-
-def _ours(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name in AccessOptions.model_fields}

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from digestd import __version__
+from digestd.config.hosts import NamedHosts
 from digestd.config.networks import AllowedNetworks
 
 Seconds = Annotated[float, Field(ge=0, le=86_400 * 366, allow_inf_nan=False)]
@@ -70,6 +71,7 @@ class FetchSettings(Section):
     allow_private_networks: AllowedNetworks = False
     per_host_concurrency: int = Field(default=2, ge=1)
     per_host_delay_seconds: Seconds = 1
+    hosts: NamedHosts = Field(default_factory=dict)
     proxy: str | None = Field(default=None, repr=False)
 
     @field_validator("user_agent")
@@ -95,6 +97,13 @@ class ExtractSettings(Section):
     # Two read a hundred pages a second; each further one may take 160 MiB.
     processes: int = Field(default_factory=lambda: min(2, os.cpu_count() or 1), ge=1)
     max_pages: int = Field(default=10, ge=1)
+
+
+class RetentionSettings(Section):
+    """What is deleted of articles that have left their source's document; unset: nothing."""
+
+    days: float | None = Field(default=None, ge=1, le=36_600, allow_inf_nan=False)
+    max_per_source: int | None = Field(default=None, ge=1, le=100_000_000)
 
 
 class WebSettings(Section):
@@ -135,4 +144,5 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     fetch: FetchSettings = FetchSettings()
     extract: ExtractSettings = Field(default_factory=ExtractSettings)
+    retention: RetentionSettings = RetentionSettings()
     web: WebSettings = WebSettings()

@@ -20,7 +20,8 @@ from digestd.ingest.doors import Doors
 from digestd.ingest.extraction.pages import Pages
 from digestd.ingest.extraction.service import TURN_SECONDS, Extraction, Limits
 from digestd.ingest.http import open_http
-from digestd.ingest.politeness import Hosts, key_of
+from digestd.ingest.network.host_keys import host_of
+from digestd.ingest.politeness import Hosts
 from digestd.ingest.poll import LEASE_MARGIN_SECONDS, Poller
 from digestd.ingest.robots import Robots
 from digestd.ingest.slots import Slots
@@ -104,7 +105,8 @@ async def open_pipeline(
             yield None
             return
         enabled = [status for status in known if status.source.spec.enabled]
-        hosts = Hosts(settings.fetch.per_host_concurrency, settings.fetch.per_host_delay_seconds)
+        fetch = settings.fetch
+        hosts = Hosts(fetch.per_host_concurrency, fetch.per_host_delay_seconds, fetch.hosts)
         async with (
             open_http(settings.fetch, hosts) as http,
             open_parser(PARSERS) as parse,
@@ -219,8 +221,8 @@ def tell_stopped(metrics: Metrics, now: float) -> None:
 
 def _answered_last_time(statuses: list[SourceStatus]) -> set[str]:
     """The hosts whose sources all answered: their silence now would mean something."""
-    failing = {key_of(s.source.url) for s in statuses if s.consecutive_failures}
-    return {key_of(s.source.url) for s in statuses if s.last_success_at is not None} - failing
+    failing = {host_of(s.source.url) for s in statuses if s.consecutive_failures}
+    return {host_of(s.source.url) for s in statuses if s.last_success_at is not None} - failing
 
 
 async def _synced(config: Configuration, store: Store, ending: Ending) -> list[SourceStatus] | None:

@@ -13,6 +13,7 @@ from digestd.daemon.ending import Ending, expected_alone
 from digestd.daemon.following import Following
 from digestd.daemon.health import Health
 from digestd.daemon.pipeline import Pipeline, open_pipeline, tell_started, tell_stopped
+from digestd.daemon.retention import Retention
 from digestd.ingest.supervisor import Supervisor
 from digestd.log import get_logger
 from digestd.metrics import Metrics
@@ -57,7 +58,12 @@ async def _serve(
                     services.start_soon(_tick, metrics, supervisor, notifier, name="metrics ticker")
                     tell_started(config, environ, len(pipeline.statuses))
                     following = Following(config, load, pipeline, supervisor, ending, notifier)
-                    await _run_sources(pipeline, ending, supervisor, health, notifier, environ, following)
+                    retention = Retention(
+                        config.settings.retention, pipeline.store, ending.shutdown, pipeline.around.chance
+                    )
+                    await _run_sources(
+                        pipeline, ending, supervisor, health, notifier, environ, following, retention
+                    )
         services.cancel_scope.cancel()
     tell_stopped(metrics, trio.current_time())
 
@@ -82,6 +88,7 @@ async def _run_sources(
     notifier: Notifier,
     environ: Mapping[str, str],
     following: Following,
+    retention: Retention,
 ) -> None:
     async with trio.open_nursery() as sources:
         statuses = pipeline.statuses
@@ -93,6 +100,8 @@ async def _run_sources(
         sources.start_soon(_watchdog, notifier, environ, ending, name="watchdog")
         notifier.ready(f"polling {len(statuses)} sources")
         sources.start_soon(following.run, sources, name="following")
+        if retention.wanted:
+            sources.start_soon(retention.run, name="retention")
         await _settle()
         await ending.shutdown.begun.wait()
         notifier.stopping()

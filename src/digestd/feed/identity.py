@@ -27,6 +27,9 @@ _CONTENT_VERSION = 1
 # An entry without a date cannot be told newer than any other.
 _UNDATED = datetime.min.replace(tzinfo=UTC)
 
+UPDATES_LIMIT = 24
+"""How often an article follows its entry where neither title nor link changed: some feeds print a clock into it."""
+
 LONGEST_TITLE = 1_000
 """How many characters of a title are looked at and kept; real ones have fewer than 300."""
 
@@ -36,7 +39,7 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class StoredArticle:
-    """What the store holds of an article, as far as recognising it goes."""
+    """What the store holds of an article, as far as recognising it goes, and how often it was updated."""
 
     id: int
     entry_key: str
@@ -44,20 +47,22 @@ class StoredArticle:
     url: str | None
     title: str
     content_hash: str
+    updates: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """One distinct entry and the article it belongs to.
 
-    `article_id` is None for a new article, to be stored under `entry_key`. `changed` says that a stored
-    article's content hash differs from the entry's.
+    `article_id` is None for a new article, to be stored under `entry_key`. `changed` says that a stored article is to
+    follow the entry, whose content hash differs; `updates` that it did so often before.
     """
 
     entry: Entry
     entry_key: str
     article_id: int | None
     changed: bool
+    updates: int = 0
 
 
 def identity_of(
@@ -196,7 +201,7 @@ class _Group:
 
     def _known(self, entry: Entry) -> Assignment:
         article = self.matched[id(entry)]
-        return Assignment(entry, article.entry_key, article.id, article.content_hash != entry.content_hash)
+        return Assignment(entry, article.entry_key, article.id, _is_update(entry, article), article.updates)
 
     def _new(self, entries: list[Entry]) -> list[Assignment]:
         if len(self.distinct) == 1 and not self.stored:
@@ -205,6 +210,13 @@ class _Group:
         shared = Counter(key for entry in entries for key in _keys(entry))
         numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(1))
         return [Assignment(entry, _own_key(entry, shared, used, numbers), None, False) for entry in entries]
+
+
+def _is_update(entry: Entry, article: StoredArticle) -> bool:
+    if article.content_hash == entry.content_hash:
+        return False
+    is_said_anew = (entry.title, entry.link) != (article.title, article.url)
+    return is_said_anew or article.updates < UPDATES_LIMIT
 
 
 def _state(entry: Entry) -> tuple[str | None, str, str]:

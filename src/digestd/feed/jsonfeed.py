@@ -43,6 +43,7 @@ def parse_json_feed(text: str, url: str) -> Document:
         language=language_tag(text_of(feed, "language")),
         entries=entries,
         left_out=left_out,
+        older=absolute_link(url, next_url) if (next_url := text_of(feed, "next_url")) else None,
     )
 
 

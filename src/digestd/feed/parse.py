@@ -21,6 +21,7 @@ from digestd.feed.html import to_line
 from digestd.feed.identity import LONGEST_TITLE
 from digestd.feed.jsonfeed import parse_json_feed
 from digestd.feed.link import absolute_link, is_web_address
+from digestd.feed.paging import older_page
 from digestd.feed.refusal import (
     looks_like_html,
     not_a_feed,
@@ -117,6 +118,7 @@ def _parse_xml(text: str, raw: str, url: str) -> Document:
         entries=read,
         left_out=left_out,
         whole=not (parsed.get("bozo") and is_cut_off(text)),
+        older=older_page([(_text(link, "rel"), _text(link, "href")) for link in _parts(feed, "links")], url),
     )
 
 

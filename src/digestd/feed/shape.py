@@ -102,11 +102,15 @@ def accepted(headers: Mapping[str, str]) -> str:
 
 def remember(document: Document, before: PollState) -> Mapping[str, object] | None:
     """The cursor to keep with the validators of `document`, read whole after a poll that left `before`."""
-    ever = before.body_hash is not None and not (before.cursor or {}).get(_NEVER_ANY)
-    if not (document.entries or document.left_out or ever):
+    if not (document.entries or document.left_out or had_entries(before)):
         return {_NEVER_ANY: True}
     remark = _remark(document)
     return {_REMARK: remark} if remark else None
+
+
+def had_entries(state: PollState) -> bool:
+    """Whether a document was read before `state` was left, and one of them had entries."""
+    return state.body_hash is not None and not (state.cursor or {}).get(_NEVER_ANY)
 
 
 def remembered(state: PollState) -> str | None:

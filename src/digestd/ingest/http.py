@@ -35,15 +35,13 @@ from digestd.ingest.network.statuses import retry_after_seconds, sentence
 from digestd.ingest.network.transport import WAY, open_transport
 from digestd.ingest.network.urls import REDIRECTS, carried, masked, redirected, same_origin, target_of
 from digestd.ingest.network.ways import Own, Way, way_of
-from digestd.ingest.politeness import Hosts, key_of
+from digestd.ingest.politeness import Hosts
 from digestd.model import Response
-
-THROTTLED_PAUSE_SECONDS = 60.0
-"""How long a host that answers 429 without Retry-After is left alone."""
 
 # 2xx that bring no document, or not a whole one.
 _WITHOUT_DOCUMENT = frozenset({202, 204, 205, 206, 226})
 _PAUSING = frozenset({429, 503})
+_PERMANENT = frozenset({301, 308})
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _QUOTED_CHARACTERS = 200
 _CONNECT_SECONDS = 10.0
@@ -117,6 +115,14 @@ class _NoCookies(CookieJar):
         return
 
 
+@dataclass(frozen=True, slots=True)
+class _Redirect:
+    """An answer that sends on to `location`, for good (RFC 9110, 15.4) where it is `permanent`."""
+
+    location: str
+    permanent: bool
+
+
 class HttpClient:
     """Fetches documents; made by :func:`open_http`. An implementation of :class:`digestd.kinds.Http`."""
 
@@ -182,12 +188,13 @@ class HttpClient:
         self, url: httpx2.URL, headers: dict[str, str], wanted: Wanted, permit: Permit | None
     ) -> Response:
         visited = {url}
+        moved_to, moving = None, True
         way = self._own.way_to(url)
         while True:
             answer = await self._exchange(url, headers, wanted, way, hops=len(visited) - 1)
             if isinstance(answer, Response):
-                return answer
-            onward = redirected(url, answer)
+                return replace(answer, moved_to=moved_to)
+            onward = redirected(url, answer.location)
             if onward in visited:
                 raise RedirectFailed(f"the redirects go in a circle at {masked(onward)}")
             if len(visited) > self._limits.max_redirects:
@@ -199,13 +206,15 @@ class HttpClient:
             if not same_origin(url, onward):
                 headers = carried(headers)
                 way = way and way.abroad()
+            moving = moving and answer.permanent
+            moved_to = str(onward) if moving else moved_to
             visited.add(onward)
             url = onward
 
     def _count(self, url: httpx2.URL, onward: httpx2.URL) -> None:
         """Tell a redirect's host of it. Waiting for a turn there, while holding one here, could deadlock."""
         target = str(onward)
-        if key_of(target) == key_of(str(url)):
+        if self._hosts.key_of(target) == self._hosts.key_of(str(url)):
             return
         seconds = self._hosts.paused_for(target)
         if seconds > 0:
@@ -216,15 +225,18 @@ class HttpClient:
 
     async def _exchange(
         self, url: httpx2.URL, headers: dict[str, str], wanted: Wanted, way: Way | None, *, hops: int
-    ) -> Response | str:
-        """Ask once. Returns the answer, or the `Location` of a redirect."""
+    ) -> Response | _Redirect:
+        """Ask once."""
         with _translated():
             response = await self._send(url, headers, way)
             async with aclosing(response):
                 status = response.status_code
+                if status not in _PAUSING:
+                    self._hosts.answered(str(url), status)
                 if status in REDIRECTS:
                     await drain(response)
-                    return response.headers.get("location", "").strip()
+                    location = response.headers.get("location", "").strip()
+                    return _Redirect(location, permanent=status in _PERMANENT)
                 if status == 304 and not _CONDITIONS.isdisjoint(headers):
                     await drain(response)
                     return Response(str(url), status, _fields(response), b"")
@@ -252,9 +264,10 @@ class HttpClient:
         fields = response.headers
         now = datetime.now(UTC)
         retry_after = retry_after_seconds(fields.get("retry-after"), now=now, date=fields.get("date"))
-        pause = THROTTLED_PAUSE_SECONDS if status == 429 and retry_after is None else retry_after
-        if status in _PAUSING and pause:
-            self._hosts.pause(str(url), pause)
+        if status == 429 or (status == 503 and retry_after):
+            self._hosts.pause(str(url), retry_after)
+        elif status == 503:
+            self._hosts.answered(str(url), status)
         message = shape.accepted(fields) if status == 202 else sentence(status, masked(url) if hops else None)
         raise HTTPStatus(message, status=status, retry_after=retry_after)
 

@@ -1,5 +1,6 @@
 """Per-host turns: how many polls of a host run at one time, how far apart they start, and when none does.
 
+A host is here what one key stands for (:meth:`Hosts.key_of`): mostly a registrable domain, with all its hosts.
 How many is counted in each process by itself. Spacing and pauses hold among all processes on one database: what a turn
 starts is reserved there (:meth:`Turn.host_start`), and pauses go there (:meth:`Hosts.new_pauses`) and come from there
 (:meth:`Turn.heed`).
@@ -9,31 +10,19 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from types import MappingProxyType
 
 import trio
 
-from digestd.errors import HostPaused
+from digestd.config.hosts import HostSettings
+from digestd.ingest import throttling
+from digestd.ingest.host_record import HostRecord
+from digestd.ingest.network import host_keys
 from digestd.ingest.network.addresses import is_private_host
 from digestd.store import HostPause, HostStart, Wait
-from digestd.store.claims import LONGEST_PAUSE_SECONDS
-
-_NEVER = float("-inf")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-def key_of(url: str) -> str:
-    """The host that `url` counts for, as `host:port` in lower case; text that is no URL counts for itself."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return url
-    return f"{host.rstrip('.')}:{port or _DEFAULT_PORTS.get(parts.scheme, 0)}" if host else url
-
 
 LONGEST_SPACING_SECONDS = 60.0
 """A host that asks for more time between two starts gets this: its sources must come to their turns."""
@@ -51,23 +40,23 @@ class HostsStatistics:
 class Turn:
     """The right to poll a host. Call :meth:`start` when the poll begins."""
 
-    def __init__(self, key: str, host: _Host) -> None:
+    def __init__(self, key: str, host: HostRecord) -> None:
         self._key = key
         self._host = host
         self._started = False
 
     def host_start(self) -> HostStart:
         """What to ask the store for: a start at this host, among those of all processes."""
-        return HostStart(self._key, self._host.spacing_seconds)
+        return HostStart(self._key, self._host.spacing_after(trio.current_time()))
 
     def heed(self, wait: Wait) -> None:
         """Let nobody here start at this host before `wait` is over, which the store answered: others start there, or it
         is paused."""
-        until = trio.current_time() + wait.seconds
+        now = trio.current_time()
         if wait.reason == "host_paused":
-            self._host.paused_until = max(self._host.paused_until, until)
+            self._host.throttling = throttling.heard(self._host.throttling, wait.seconds, now)
         else:
-            self._host.not_before = max(self._host.not_before, until)
+            self._host.not_before = max(self._host.not_before, now + wait.seconds)
 
     async def wait_until_due(self, longest_pause: float) -> None:
         """Wait, within the turn, until the host may be asked, as :meth:`Hosts.turn` did before."""
@@ -82,10 +71,14 @@ class Turn:
             raise RuntimeError("a turn starts only once")
         self._started = True
         self._host.last_start = trio.current_time()
+        self._host.polling += 1
         self._host.starting.release()
 
     def _leave(self) -> None:
-        if not self._started:
+        if self._started:
+            self._host.polling -= 1
+            self._host.ended.unpark_all()
+        else:
             self._host.starting.release()
 
 
@@ -94,15 +87,24 @@ class Hosts:
 
     `concurrency` is how many turns a host has at one time, `delay_seconds` how far apart their starts are:
     nothing for private hosts, which belong to the operator. `concurrency` is that of this process alone: several may
-    have as many turns each, and start them in turn.
+    have as many turns each, and start them in turn. `named` are the domains and hosts with settings of their own; a
+    host's go before those of its domain. Blocks for a moment the first time: see :func:`host_keys.prepare`.
     """
 
-    def __init__(self, concurrency: int, delay_seconds: float) -> None:
+    def __init__(
+        self, concurrency: int, delay_seconds: float, named: Mapping[str, HostSettings] = MappingProxyType({})
+    ) -> None:
+        host_keys.prepare()
         self._concurrency = concurrency
         self._delay_seconds = delay_seconds
-        self._hosts: OrderedDict[str, _Host] = OrderedDict()
+        self._named = named
+        self._hosts: OrderedDict[str, HostRecord] = OrderedDict()
         self._new_pauses: dict[str, float] = {}
         self._waiting = 0
+
+    def key_of(self, url: str) -> str:
+        """What `url` takes turns with: see :func:`digestd.ingest.network.host_keys.key_of`."""
+        return host_keys.key_of(url, self._named)
 
     @asynccontextmanager
     async def turn(self, url: str, *, longest_pause: float = math.inf) -> AsyncIterator[Turn]:
@@ -112,18 +114,19 @@ class Hosts:
         sources has one task, not thousands, waiting for whatever comes next.
 
         Error handling: :class:`~digestd.errors.HostPaused` when the host is, or comes to be, paused for more than
-        `longest_pause` seconds.
+        `longest_pause` seconds, or its trickle takes longer.
         Resource handling: leaving the block gives the turn back, started or not.
         Cancellation: the turn is given back, and the next in line gets it.
         """
-        host = self._record(url)
+        key = self.key_of(url)
+        host = self._record(key)
         host.users += 1
         self._waiting += 1
         waiting = True
         try:
             async with host.places:
                 await host.starting.acquire()
-                turn = Turn(key_of(url), host)
+                turn = Turn(key, host)
                 try:
                     await host.wait_until_due(longest_pause)
                     self._waiting -= 1
@@ -137,14 +140,25 @@ class Hosts:
 
     def count(self, url: str) -> None:
         """Count a request that came without a turn (a redirect) as the latest start at the host of `url`."""
-        self._record(url).last_start = trio.current_time()
+        self._record(self.key_of(url)).last_start = trio.current_time()
 
-    def pause(self, url: str, seconds: float) -> None:
-        """Give no turn at the host of `url` for `seconds`, at most a day; a longer pause that is in force stays."""
-        host = self._record(url)
-        until = trio.current_time() + min(seconds, LONGEST_PAUSE_SECONDS)
-        if until > host.paused_until:
-            host.paused_until = self._new_pauses[key_of(url)] = until
+    def pause(self, url: str, seconds: float | None) -> None:
+        """Give no turn at the host of `url` for `seconds`, at most a day, and few for a while after that: see
+        :func:`digestd.ingest.throttling.refused`. None where the host did not say for how long; a longer pause that is
+        in force stays."""
+        key = self.key_of(url)
+        host = self._record(key)
+        before = host.paused_until
+        host.throttling = throttling.refused(host.throttling, seconds, trio.current_time())
+        if host.paused_until > before:
+            self._new_pauses[key] = host.paused_until
+
+    def answered(self, url: str, status: int) -> None:
+        """The host of `url` answered with `status`, and did not ask to be left alone: after some fine answers in a row
+        it is asked as before its pause."""
+        host = self._hosts.get(self.key_of(url))
+        if host is not None and host.throttling is not None:
+            host.throttling = throttling.answered(host.throttling, status, trio.current_time())
 
     @contextmanager
     def new_pauses(self) -> Iterator[list[HostPause]]:
@@ -164,11 +178,11 @@ class Hosts:
         None asks for nothing beyond our own spacing. Private hosts get what they ask for, too. A host may be
         forgotten, with what it asked, once its next start would wait no longer: to be told anew at each.
         """
-        self._record(url).asked_seconds = min(seconds or 0.0, LONGEST_SPACING_SECONDS)
+        self._record(self.key_of(url)).asked_seconds = min(seconds or 0.0, LONGEST_SPACING_SECONDS)
 
     def paused_for(self, url: str) -> float:
         """For how many seconds more the host of `url` is paused: 0 when it is not."""
-        host = self._hosts.get(key_of(url))
+        host = self._hosts.get(self.key_of(url))
         return max(host.paused_until - trio.current_time(), 0.0) if host else 0.0
 
     def statistics(self) -> HostsStatistics:
@@ -177,14 +191,21 @@ class Hosts:
         paused = sum(host.paused_until > now for host in self._hosts.values())
         return HostsStatistics(len(self._hosts), self._waiting, paused)
 
-    def _record(self, url: str) -> _Host:
-        key = key_of(url)
+    def _record(self, key: str) -> HostRecord:
         host = self._hosts.get(key)
         if host is None:
             self._drop_idle()
-            private = is_private_host(key.rpartition(":")[0])
-            host = self._hosts[key] = _Host(self._concurrency, 0.0 if private else self._delay_seconds)
+            host = self._hosts[key] = self._new_host(key)
         return host
+
+    def _new_host(self, key: str) -> HostRecord:
+        # A key with a port stands for one host; of an address, what is before the last colon is all of it.
+        host = key.rpartition(":")[0]
+        own = self._named.get(host or key) or HostSettings()
+        delay_seconds = own.delay_seconds
+        if delay_seconds is None:
+            delay_seconds = 0.0 if is_private_host(host) else self._delay_seconds
+        return HostRecord(own.concurrency or self._concurrency, delay_seconds)
 
     def _drop_idle(self) -> None:
         """Look at the two records that were looked at longest ago: two looks for each new one bound them."""
@@ -195,46 +216,3 @@ class Hosts:
                 del self._hosts[key]
             else:
                 self._hosts.move_to_end(key)
-
-
-class _Host:
-    """What is remembered of one host. `starting` is held from the wait for a start to the start."""
-
-    __slots__ = (
-        "asked_seconds",
-        "delay_seconds",
-        "last_start",
-        "not_before",
-        "paused_until",
-        "places",
-        "starting",
-        "users",
-    )
-
-    def __init__(self, concurrency: int, delay_seconds: float) -> None:
-        self.delay_seconds = delay_seconds
-        self.asked_seconds = 0.0
-        self.last_start = _NEVER
-        self.not_before = _NEVER
-        self.paused_until = _NEVER
-        self.places = trio.Semaphore(concurrency)
-        self.starting = trio.Lock()
-        self.users = 0
-
-    @property
-    def spacing_seconds(self) -> float:
-        return max(self.delay_seconds, self.asked_seconds)
-
-    def due_at(self) -> float:
-        return max(self.last_start + self.spacing_seconds, self.not_before, self.paused_until)
-
-    def is_idle(self, now: float) -> bool:
-        return self.users == 0 and self.due_at() <= now
-
-    async def wait_until_due(self, longest_pause: float) -> None:
-        # A pause or a redirect may put the start off while we sleep.
-        while (due_at := self.due_at()) > trio.current_time():
-            paused = self.paused_until - trio.current_time()
-            if paused > longest_pause:
-                raise HostPaused(f"the host wants to be left alone for {paused:.0f} s", retry_after=paused)
-            await trio.sleep_until(due_at)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import trio
 
 from digestd.config import WorkerSettings
 from digestd.config.access import Access
-from digestd.errors import BadURL, ConfigurationError, StoreUnavailable
+from digestd.errors import BadURL, ConfigurationError, HostPaused, StoreUnavailable
 from digestd.feed.outage import OutageDetector
+from digestd.feed.silence import is_labelled
 from digestd.ingest.bell import Bell
 from digestd.ingest.doors import Doors
+from digestd.ingest.moving import tell_moved
+from digestd.ingest.network.host_keys import host_of
 from digestd.ingest.network.large import LargeBodies
-from digestd.ingest.politeness import key_of
+from digestd.ingest.older import Course, course_of, is_given_up, is_overflow, set_back, weighed, written_of
+from digestd.ingest.pace import our_own
 from digestd.ingest.storing import StoreAccess
 from digestd.ingest.verdict import (
     ANSWERED,
@@ -34,7 +38,7 @@ from digestd.kinds import Kind
 from digestd.log import bound, get_logger
 from digestd.metrics import Metrics
 from digestd.model import Failure, Outcome, PollState, Step
-from digestd.store import Claim, Lease, LeaseLost, Recorded, Refused, StepRecord, Wait
+from digestd.store import Claim, Fetched, Lease, LeaseLost, Recorded, Refused, StepRecord, Wait
 
 LEASE_MARGIN_SECONDS = 15.0
 """How much longer than a step's deadline its lease holds."""
@@ -93,8 +97,9 @@ class Poller:
         """How long a lease for one step holds."""
         return self._settings.poll_timeout_seconds + LEASE_MARGIN_SECONDS
 
-    async def poll(self, claim: Claim) -> PollResult:
-        """Poll `claim.source` until there is no more, or half the deadline has gone.
+    async def poll(self, claim: Claim, again: Callable[[], Awaitable[None]] | None = None) -> PollResult:
+        """Poll `claim.source` until there is no more, or half the deadline has gone. `again` waits before each further
+        step until the source's host may be asked again; HostPaused from it ends the poll, which is put off.
 
         Error handling: what a server or document does wrong is in the result. A bug of a kind, or of the way into the
         store, is recorded as the source's failure where that is possible, and then raised. StoreUnavailable is raised
@@ -106,7 +111,7 @@ class Poller:
             if claim.unfinished_claims:
                 get_logger().warning("worker.fetch.unfinished", unfinished_claims=claim.unfinished_claims)
             try:
-                return await self._steps(claim)
+                return await self._steps(claim, again)
             except BaseException:
                 await self._store.give_back(Lease(claim.source.id, claim.token))
                 raise
@@ -122,35 +127,50 @@ class Poller:
         error = f"the store cannot claim it: {type(refused.error).__name__}: {refused.error}"
         self._metrics.source_polled(name, error, datetime.now(UTC))
 
-    async def _steps(self, claim: Claim) -> PollResult:
-        began = trio.current_time()
-        half_time = began + self._settings.poll_timeout_seconds / 2
-        state, new, updated = claim.state, 0, 0
+    async def _steps(self, claim: Claim, again: Callable[[], Awaitable[None]] | None) -> PollResult:
+        began, course = trio.current_time(), course_of(claim)
         while True:
-            step, bug = await self._step(claim, state)
-            final = not step.more or step.failure is not None or trio.current_time() >= half_time
-            record, answer = await self._written(claim, step, final=final)
+            step, bug = await self._next_step(claim, course, again)
+            record, answer = await self._written(claim, step, course, began)
             if isinstance(answer, Refused):
-                step, bug = broken(state, claim.source.spec.kind, answer.error), answer.error
-                record, answer = await self._written(claim, step, final=True)
+                step, bug = broken(course.state, claim.source.spec.kind, answer.error), answer.error
+                record, answer = await self._written(claim, step, course, began)
             if isinstance(answer, Refused):
                 raise answer.error
             if isinstance(answer, LeaseLost):
                 return PollResult(claim.source.name, None, 1.0, claim.consecutive_failures > 0)
-            state = step.next_state
-            new, updated = new + answer.articles_new, updated + answer.articles_updated
+            record = written_of(record, answer)
+            self._warn_of_overflow(step, answer, course, record)
+            course.note(step, record, answer)
+            claim = replace(claim, consecutive_failures=record.consecutive_failures)
             self._warn_of_refused(answer)
+            tell_moved(claim.source, record, answer)
             if record.final:
                 break
-        outcome = None if is_put_off(step) else step.outcome
-        failing = record.consecutive_failures > 0
         result = PollResult(
-            claim.source.name, outcome, record.next_delay_seconds, failing, new, updated, step.failure
+            claim.source.name,
+            None if is_put_off(step) else step.outcome,
+            record.next_delay_seconds,
+            record.consecutive_failures > 0,
+            course.articles_new,
+            course.articles_updated,
+            step.failure,
         )
         self._tell(result, record, step, trio.current_time() - began)
         if bug is not None:
             raise bug
         return result
+
+    async def _next_step(
+        self, claim: Claim, course: Course, again: Callable[[], Awaitable[None]] | None
+    ) -> tuple[Step, Exception | None]:
+        if again is not None and course.steps:
+            try:
+                await again()
+            except HostPaused as paused:
+                failure = Failure(paused.cause, str(paused), retry_after_seconds=paused.retry_after)
+                return Step(next_state=course.state, failure=failure), None
+        return await self._step(claim, course.state)
 
     async def _step(self, claim: Claim, state: PollState) -> tuple[Step, Exception | None]:
         kind = claim.source.spec.kind
@@ -181,7 +201,7 @@ class Poller:
         return step, None
 
     def _watch_network(self, url: str, failure: Failure | None) -> None:
-        host = key_of(url)
+        host = host_of(url)
         if failure is None or failure.cause in ANSWERED:
             if self._network.answered(host):
                 get_logger().warning("worker.network.back")
@@ -191,14 +211,23 @@ class Poller:
             )
 
     async def _written(
-        self, claim: Claim, step: Step, *, final: bool
+        self, claim: Claim, step: Step, course: Course, began: float
     ) -> tuple[StepRecord, Recorded | LeaseLost | Refused]:
         chance, offline = self._chance.random(), self._network.offline
         verdict = judge(claim, step, self._settings, chance=chance, offline=offline)
+        seconds = trio.current_time() - began
+        in_time = seconds < self._settings.poll_timeout_seconds / 2
+        final = not (step.more and in_time) or step.failure is not None
         record = record_of(
             claim, step, verdict, lease_seconds=self.lease_seconds, final=final, extract=self._extract
         )
-        return record, await self._recorded(record)
+        if (final or step.documents) and not is_put_off(step):
+            status = step.failure.status if step.failure else None
+            record = replace(record, fetched=Fetched(step.outcome, status, seconds, step.body_bytes))
+        counts = record.consecutive_failures > claim.consecutive_failures
+        record = set_back(weighed(record, step, course, in_time=in_time), step.failure, counts=counts)
+        with our_own():
+            return record, await self._recorded(record)
 
     async def _recorded(self, record: StepRecord) -> Recorded | LeaseLost | Refused:
         """Write `record`, trying again while the lease holds: what was fetched is not fetched twice for a hiccup."""
@@ -219,6 +248,21 @@ class Poller:
             await trio.sleep(pause * (1 + self._chance.random()))
             pause = min(2 * pause, 4.0)
 
+    def _warn_of_overflow(self, step: Step, answer: Recorded, course: Course, record: StepRecord) -> None:
+        if is_given_up(course.state, record.next_state, step.failure):
+            get_logger().warning("worker.fetch.paging_given_up", effect="older entries are not read")
+        if course.overflowed or not is_overflow(step, answer):
+            return
+        self._metrics.overflows += 1
+        get_logger().warning(
+            "worker.fetch.overflow",
+            entries=answer.articles_new,
+            effect="entries before these are looked for on older pages"
+            if step.older is not None
+            else "entries before these may have been missed",
+            next_in_seconds=round(record.next_delay_seconds, 3),
+        )
+
     def _warn_of_refused(self, answer: Recorded) -> None:
         self._metrics.entries_set_aside += len(answer.set_aside)
         for refused in answer.set_aside:
@@ -228,6 +272,10 @@ class Poller:
             )
 
     def _tell(self, result: PollResult, record: StepRecord, step: Step, seconds: float) -> None:
+        self._metrics.articles_new += result.articles_new
+        self._metrics.articles_updated += result.articles_updated
+        if result.articles_new:
+            self._news.ring()
         if result.outcome is None:
             self._metrics.sources_deferred += 1
             get_logger().info(
@@ -240,10 +288,8 @@ class Poller:
             self._metrics.source_polled(
                 result.name, record.last_error if failure else None, datetime.now(UTC)
             )
-        self._metrics.articles_new += result.articles_new
-        if result.articles_new:
-            self._news.ring()
-        self._metrics.articles_updated += result.articles_updated
+        if failure is None:
+            self._metrics.source_silent(result.name, silent=is_labelled(record.last_error))
         log = get_logger()
         changed = result.articles_new or result.articles_updated
         report = log.warning if failure else log.info if changed else log.debug
@@ -262,7 +308,8 @@ class Poller:
 
 def _failure_keys(failure: Failure | None, record: StepRecord) -> dict[str, object]:
     if failure is None:
-        return {"degraded": record.last_error} if record.last_error else {}
+        remark = "degraded" if record.state == "degraded" else "remark"
+        return {remark: record.last_error} if record.last_error else {}
     return {
         "cause": failure.cause,
         "error": failure.message[:500],

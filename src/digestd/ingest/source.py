@@ -6,6 +6,7 @@ import math
 import random
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -133,7 +134,9 @@ class SourceLife:
                 turn.start()
                 began = trio.current_time()
                 with measured() as pace:
-                    result = await self._around.poller.poll(claim)
+                    result = await self._around.poller.poll(
+                        claim, again=partial(self._around.store.start_at_host, turn)
+                    )
                 self._note_pace(result, trio.current_time() - began - pace.our_seconds)
                 await self._around.store.share_pauses(self._around.hosts)
             except StoreUnavailable:

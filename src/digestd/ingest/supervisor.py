@@ -51,6 +51,7 @@ class Supervisor:
             self._known.discard(source_id)
             if life is not None and scope is not None:
                 self._metrics.failing.pop(life.name, None)
+                self._metrics.silent.discard(life.name)
                 # Its end may take a moment: enabled again meanwhile, the source gets a task of its own.
                 del self._lives[source_id]
                 scope.cancel()

@@ -10,6 +10,7 @@ from digestd.config.access import Access
 from digestd.errors import BadURL, ConfigurationError, NotAFeed
 from digestd.feed import shape
 from digestd.feed.schedule import Schedule, after_deferral, after_failure, after_success, state_after
+from digestd.ingest.moving import moved_by
 from digestd.model import Failure, PollState, Step
 from digestd.store import Claim, StepRecord
 
@@ -66,12 +67,14 @@ def record_of(
     A poll that ends with more to come is due at once."""
     failure, remark = step.failure, shape.remembered(step.next_state)
     misshapen = remark is not None or (failure is not None and _is_misshapen(failure))
+    counts = verdict.consecutive_failures > claim.consecutive_failures
+    moved = moved_by(claim.source, step, counts=counts)
     from_feed = claim.source.spec.options.get("content") == "feed"
     unfinished = step.more and failure is None
     return StepRecord(
         source_id=claim.source.id,
         token=claim.token,
-        next_state=step.next_state,
+        next_state=moved.state,
         succeeded=failure is None,
         consecutive_failures=verdict.consecutive_failures,
         state=state_after(verdict.consecutive_failures, misshapen=misshapen),
@@ -83,6 +86,8 @@ def record_of(
         left_out=tuple(one for document in step.documents for one in document.left_out),
         last_error=_words(failure, remark),
         final=final,
+        effective_url=moved.effective_url,
+        whole=step.whole and not step.more,
     )
 
 
@@ -110,7 +115,9 @@ def unequipped(state: PollState, error: ConfigurationError | BadURL) -> Step:
 
 
 def redacted(step: Step, access: Access) -> Step:
-    """`step` without the secrets of `access` in its words: servers send back what they were sent."""
+    """`step` without the secrets of `access` in its words or its URL: servers send back what they were sent."""
+    if step.effective_url is not None and access.redacted(step.effective_url) != step.effective_url:
+        step = replace(step, effective_url=None)
     if step.failure is None or not access.hidden:
         return step
     return replace(step, failure=replace(step.failure, message=access.redacted(step.failure.message)))

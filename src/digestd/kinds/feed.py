@@ -1,4 +1,4 @@
-"""The kind `feed`: RSS, RDF, Atom and JSON Feed over HTTP, with conditional GET."""
+"""The kind `feed`: RSS, RDF, Atom and JSON Feed over HTTP, with conditional GET, and the pages of their past."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import replace
 from datetime import datetime
 
-from digestd.errors import HTTPStatus, NotAFeed, SourceError
-from digestd.feed import asking, shape
+from digestd.errors import HTTPStatus, NotAFeed, ParserFailed, RedirectFailed, SourceError
+from digestd.feed import asking, moving, paging, shape
 from digestd.feed.meaning import meaning_of
 from digestd.kinds import Http, Tools
 from digestd.model import Document, Failure, PollState, Response, Source, Step
@@ -31,18 +31,33 @@ class FeedKind:
     async def step(self, source: Source, state: PollState, http: Http) -> Step:
         """See :meth:`digestd.kinds.Kind.step`. Conditional requests as in RFC 9110, 13.1."""
         now = self._now()
-        asked = asking.asked_as(source.url, http.mark)
+        url = moving.url_of(source, http.mark)
+        asked = asking.asked_as(url, http.mark)
         question = asking.question(state, asked, now)
+        # It belongs to the source, not to what was asked.
+        question = replace(question, state=moving.carried(state, question.state))
+        older = paging.in_hand(question.state) if _pages(source) else None
         try:
-            response = await http.get(source.url, headers={"Accept": _ACCEPT, **question.headers})
-            if response.not_modified:
-                kept = asking.after_304(question.state, response.headers)
-                return Step(next_state=kept, unchanged=True)
-            if response.status == 226 and question.is_conditional:
-                return await self._delta(source, question.state, response)
-            return await self._document(source, question.state, response, asked, now)
+            if older is not None:
+                return await self._page(source, question.state, older, http)
+            response = await http.get(url, headers={"Accept": _ACCEPT, **question.headers})
+            done = await self._answered(source, question, response, asked, now)
+            return _moved(done, source, http.mark, response.moved_to, question.state, now)
         except SourceError as error:
-            return Step(next_state=question.state, failure=failure_of(error))
+            failure = failure_of(error)
+            if older is not None:
+                failure = replace(failure, message=f"the page with older entries: {failure.message}")
+            return Step(next_state=question.state, failure=failure)
+
+    async def _answered(
+        self, source: Source, question: asking.Question, response: Response, asked: str, now: datetime
+    ) -> Step:
+        if response.not_modified:
+            kept = asking.after_304(question.state, response.headers)
+            return Step(next_state=kept, unchanged=True)
+        if response.status == 226 and question.is_conditional:
+            return await self._delta(source, question.state, response)
+        return await self._document(source, question.state, response, asked, now)
 
     async def _document(
         self, source: Source, state: PollState, response: Response, asked: str, now: datetime
@@ -61,7 +76,33 @@ class FeedKind:
         if document.whole:
             shaped = replace(state, cursor=shape.remember(document, state))
             reached = asking.after_document(shaped, response.headers, body_hash, meaning, asked, now)
-        return Step(next_state=reached, documents=(document,), body_bytes=size)
+        return Step(
+            next_state=reached,
+            documents=(document,),
+            body_bytes=size,
+            whole=document.whole,
+            overlaps=document.whole and shape.had_entries(state),
+            older=paging.begin(document, _older(document, response), state, reached, source.url)
+            if _pages(source)
+            else None,
+        )
+
+    async def _page(self, source: Source, state: PollState, left: paging.Paging, http: Http) -> Step:
+        """One page of older entries: it is read whole and from the feed's own origin, or it counts as failed."""
+        response = await http.get(paging.address(left, source.url), headers={"Accept": _ACCEPT})
+        if not paging.same_origin(response.url, left.next_url):
+            raise RedirectFailed("it leads away from the feed's own origin")
+        document = await self._read(response, source.spec.url)
+        if not document.whole:
+            raise ParserFailed("it was cut off")
+        offered = _older(document, response)
+        return Step(
+            next_state=paging.ended(state, left),
+            documents=(paging.unread(document, left),),
+            body_bytes=len(response.body),
+            overlaps=paging.stops_short(left, offered),
+            older=paging.onward(state, left, document, offered),
+        )
 
     async def _delta(self, source: Source, state: PollState, response: Response) -> Step:
         """The new entries alone (RFC 3229): nothing in it says that others have gone."""
@@ -76,6 +117,27 @@ class FeedKind:
         except NotAFeed as error:
             explained = shape.explain(str(error), response.body, response.url, response.headers)
             raise NotAFeed(explained) from error
+
+
+def _pages(source: Source) -> bool:
+    """Whether older pages are read, which a source can be told not to."""
+    return source.spec.options.get("paging") is not False
+
+
+def _older(document: Document, response: Response) -> str | None:
+    return document.older or paging.linked_page(response.headers.get("link"), response.url)
+
+
+def _moved(
+    step: Step, source: Source, own: str, moved_to: str | None, before: PollState, now: datetime
+) -> Step:
+    """`step` with what its redirects say of where the source is."""
+    if step.older is not None:
+        # Older pages belong to the URL that was asked: moving now would forget how far they were read.
+        kept, older = moving.carried(before, step.next_state), moving.carried(before, step.older)
+        return replace(step, next_state=kept, older=older)
+    moved = moving.after_answer(source, own, moved_to, before, step.next_state, now)
+    return replace(step, next_state=moved.state, effective_url=moved.effective_url)
 
 
 def _meaning(body: bytes) -> str | None:

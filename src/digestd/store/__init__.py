@@ -11,7 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from digestd.model import Article, Origin, SourceSpec, SourceStatus
+from digestd.model import Article, Fetch, Origin, SourceSpec, SourceStatus
+from digestd.store.expiry import Purged, RetentionLimits
 from digestd.store.extraction import (
     SAME_TEXT_LIMIT,
     ArticleQuery,
@@ -25,7 +26,9 @@ from digestd.store.extraction import (
 from digestd.store.polls import (
     Claim,
     ClaimRequest,
+    Duplicate,
     EntrySetAside,
+    Fetched,
     Gone,
     Lease,
     LeaseLost,
@@ -43,7 +46,9 @@ __all__ = [
     "Changes",
     "Claim",
     "ClaimRequest",
+    "Duplicate",
     "EntrySetAside",
+    "Fetched",
     "Gone",
     "HostPause",
     "HostStart",
@@ -56,8 +61,10 @@ __all__ = [
     "PageQueue",
     "PageRecord",
     "PageRecorded",
+    "Purged",
     "Recorded",
     "Refused",
+    "RetentionLimits",
     "SetAside",
     "StepRecord",
     "Store",
@@ -82,7 +89,8 @@ class Store(Protocol):
         and URL of a source that left with this call is that source, renamed. A name known with origin `cli`
         becomes the file's. A changed URL clears `effective_url`, validators and cursor; a changed kind too.
         What a command said of `enabled` stands until the file changes its own word, or the source leaves.
-        Articles are never touched.
+        Articles are never touched. A `duplicate` is `active` again where its URL changes, and where the source that is
+        kept for it leaves, is disabled or gets another URL; so it is with the commands below.
 
         Of several processes the one that calls last has its way. None may call again before its own files change:
         so two with different files never fight.
@@ -100,7 +108,8 @@ class Store(Protocol):
     async def set_enabled(self, name: str, enabled: bool) -> Origin | None:
         """Enable or disable a source; returns its origin, None if there is none of that name.
 
-        For one of origin `file` that goes over the file's word, until the file changes its own.
+        For one of origin `file` that goes over the file's word, until the file changes its own. A `duplicate` that is
+        enabled is polled beside the source that it duplicates.
         """
         ...
 
@@ -145,9 +154,9 @@ class Store(Protocol):
         """
         ...
 
-    async def sources(self, *, count_articles: bool = False) -> list[SourceStatus]:
-        """Every source that is not `removed`, by name, with its state; one whose row cannot be read says so in
-        `last_error`.
+    async def sources(self, *, count_articles: bool = False, name: str | None = None) -> list[SourceStatus]:
+        """Every source that is not `removed`, by name, with its state, or the one called `name`; one whose row cannot
+        be read says so in `last_error`.
 
         With `count_articles` the articles of each, and its entries set aside, are counted, which reads all of
         them; else both numbers are 0.
@@ -187,6 +196,14 @@ class Store(Protocol):
 
     async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
         """The entries that could not become articles, those seen last first."""
+        ...
+
+    async def fetches(self, source_name: str, limit: int) -> list[Fetch]:
+        """The last polls of a source that failed or brought entries, the latest first."""
+        ...
+
+    async def forget_fetches(self, older_than_seconds: float, limit: int) -> int:
+        """Drop up to `limit` of the oldest polls from the log, if they are older than so; returns how many went."""
         ...
 
     async def release(self, leases: Sequence[Lease]) -> None:
@@ -249,4 +266,22 @@ class Store(Protocol):
     async def retry_pages(self, query: ArticleQuery) -> int:
         """Put the articles that `query` allows back into the queue, due at once and with a clean record of failures;
         returns how many. Those that have no link, or are `done` or under a lease, stay as they are."""
+        ...
+
+    async def delete_articles(self, ids: Collection[int]) -> list[Article]:
+        """Delete the articles `ids`, and return those of them that there were, those first seen last first.
+
+        What is still served does not come back: a tombstone stays where each of them was, until its entry has been
+        absent from the whole documents of its source for 90 days.
+        """
+        ...
+
+    async def purge(self, limits: RetentionLimits, after: int = 0) -> Purged:
+        """Delete what `limits` let go, of some sources behind the one with the id `after`, with tombstones as in
+        `delete_articles`; and tombstones that are needed no longer. Call it again with what it returns as `after`.
+
+        At most :data:`~digestd.store.expiry.PURGE_LIMIT` of either, and never an article that may be in its source's
+        document: one is known to have left when a step that `proves_absence` was recorded without it. Of what others
+        have locked nothing is waited for.
+        """
         ...

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from digestd.model import Origin, SourceSpec
+from digestd.store import moving
 from digestd.store.changes import tell
 from digestd.store.schema import sources
 from digestd.store.sourcelist import Kept, plan_addition, plan_enabling, plan_poll, plan_removal
@@ -35,6 +36,9 @@ def set_enabled(connection: Connection, name: str, enabled: bool, now: datetime)
     if row is None or row.state == "removed":
         return None
     _change(connection, row.id, plan_enabling(row.origin, enabled, said=row.enabled, now=now))
+    if enabled and row.state == "duplicate":
+        moving.want(connection, row.id, now)
+    moving.part(connection, now)
     return _origin(row)
 
 
@@ -45,6 +49,7 @@ def remove(connection: Connection, name: str, now: datetime) -> Origin | None:
         return None
     if row.origin == "cli":
         _change(connection, row.id, plan_removal(now))
+        moving.part(connection, now)
     return _origin(row)
 
 

@@ -71,12 +71,14 @@ def new_article(
         "next_extraction_at": None,
         "extraction_error": skipped,
         "text_hash": None,
+        "left_at": None,
+        "updates": 0,
     }
 
 
-def changed_article(entry: Entry, now: datetime) -> Mapping[str, Any]:
-    """The columns that change when a kept entry comes with other content; its date only if it has a usable
-    one."""
+def changed_article(entry: Entry, now: datetime, *, updates: int) -> Mapping[str, Any]:
+    """The columns that change when a kept entry comes with other content, after so many `updates`; its date only if it
+    has a usable one."""
     changes = {
         "title": entry.title,
         "author": entry.author,
@@ -85,6 +87,7 @@ def changed_article(entry: Entry, now: datetime) -> Mapping[str, Any]:
         "content": entry.content,
         "content_hash": entry.content_hash,
         "updated_at": now,
+        "updates": updates + 1,
     }
     if (published_at := publication(entry, now)) is None:
         return changes

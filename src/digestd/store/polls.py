@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from digestd.model import Entry, LeftOut, PollState, Source, State
+from digestd.model import Entry, LeftOut, Outcome, PollState, Source, State
 from digestd.store.sharing import HostStart
 
 
@@ -53,6 +53,17 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """What the log of polls keeps of one that ends: how it ended, the status of a failure, in how many seconds, and how
+    large the document was."""
+
+    outcome: Outcome
+    status: int | None
+    seconds: float
+    body_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """What one step brought, to be written whole and only while `token` still holds the lease.
 
@@ -60,7 +71,11 @@ class StepRecord:
     back and the source is due again in `next_delay_seconds`; without, the lease is renewed for
     `lease_seconds`. `succeeded` marks a step that was not a failure (it moves `last_success_at`). `left_out` are
     entries that could not be read: they are kept in `entries_set_aside`. `skip_pages` says why the pages of new
-    articles are not to be fetched; None: they are.
+    articles are not to be fetched; None: they are. `fetched` goes into the log of polls. `whole` says that the
+    step is the only one of its poll and its entries are the whole document: not a part that came before it was cut off,
+    not a page of several, not what is new alone. `effective_url` is where the source is asked from now on: None for the
+    same as before, empty for the URL that was configured. `if_all_new` is what is written instead, but for the
+    entries, where these bring articles and none of them was known.
     """
 
     source_id: int
@@ -77,6 +92,16 @@ class StepRecord:
     skip_pages: str | None = None
     last_error: str | None = None
     final: bool = True
+    fetched: Fetched | None = None
+    whole: bool = False
+    if_all_new: StepRecord | None = None
+    effective_url: str | None = field(default=None, repr=False)
+
+    @property
+    def proves_absence(self) -> bool:
+        """Whether what is not among its entries has left the document. An empty document proves nothing, since it is
+        more often a mistake; nor does one with entries that could not be read, which may be any."""
+        return self.whole and bool(self.entries) and not self.left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +127,25 @@ class EntrySetAside:
 
 
 @dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Two sources, by name, that lead to one URL: `paused` is the younger one, and is not polled for as long as `kept`
+    is."""
+
+    paused: str
+    kept: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
-    """The step is committed."""
+    """The step is committed. `moved` says that the source has another effective URL now; `duplicates`, which sources
+    were found to be one instead; `all_new`, that the step's `if_all_new` was written."""
 
     articles_new: int
     articles_updated: int
     set_aside: tuple[SetAside, ...] = ()
+    moved: bool = False
+    duplicates: tuple[Duplicate, ...] = ()
+    all_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)

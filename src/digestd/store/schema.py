@@ -104,6 +104,8 @@ sources = Table(
     Column("lease_token", Text),
     Column("lease_expires_at", UtcDateTime),
     Column("changed_at", UtcDateTime),
+    Column("unchanged_polls", Integer, nullable=False, server_default="0"),
+    Column("last_whole_at", UtcDateTime),
     UniqueConstraint("name"),
     # By this the processes that share the database follow what one of them changes. No poll touches it.
     Index(None, "changed_at"),
@@ -164,6 +166,8 @@ articles = Table(
     Column("next_extraction_at", UtcDateTime),
     Column("extraction_error", Text),
     Column("text_hash", String(64)),
+    Column("left_at", UtcDateTime),
+    Column("updates", Integer, nullable=False, server_default="0"),
     UniqueConstraint("source_id", "entry_key"),
     Index(None, "source_id", "identity"),
     Index(None, "source_id", "published_at"),
@@ -221,6 +225,76 @@ Index(
     articles.c.text_hash,
     sqlite_where=_HASHED,
     postgresql_where=_HASHED,
+)
+
+# What is in its source's document, which each new document is held against; and what has left it, for retention. Both
+# are on `left_at`, which does not change while an article is in the document: an index on `last_seen_at`, which every
+# new document moves, would cost PostgreSQL its heap-only updates.
+IN_DOCUMENT = articles.c.left_at.is_(None)
+LEFT = articles.c.left_at.is_not(None)
+Index(
+    "ix_articles_in_document",
+    articles.c.source_id,
+    sqlite_where=IN_DOCUMENT,
+    postgresql_where=IN_DOCUMENT,
+)
+Index(
+    "ix_articles_left",
+    articles.c.source_id,
+    articles.c.left_at,
+    articles.c.id,
+    sqlite_where=LEFT,
+    postgresql_where=LEFT,
+)
+
+# What was deleted, as far as recognising it goes, so that it does not come back while it may still be served. `id` is
+# that of the article.
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("source_id", _Id, ForeignKey("sources.id"), nullable=False),
+    Column("entry_key", String(64), nullable=False),
+    Column("identity", String(64), nullable=False),
+    Column("url", Text),
+    Column("title", Text, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("deleted_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False),
+    Column("left_at", UtcDateTime),
+    UniqueConstraint("source_id", "entry_key"),
+    Index(None, "source_id", "identity"),
+    Index(None, "source_id", "left_at"),
+)
+_SERVED = tombstones.c.left_at.is_(None)
+Index(
+    "ix_tombstones_in_document",
+    tombstones.c.source_id,
+    sqlite_where=_SERVED,
+    postgresql_where=_SERVED,
+)
+
+# A short log of polls: those that brought something or failed, and how many before each of them did neither. A row a
+# poll would be two hundred million a week for 100,000 sources.
+fetches = Table(
+    "fetches",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("source_id", _Id, ForeignKey("sources.id"), nullable=False),
+    Column("fetched_at", UtcDateTime, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("status", Integer),
+    Column("seconds", Double, nullable=False),
+    Column("body_bytes", BigInteger, nullable=False),
+    Column("articles_new", Integer, nullable=False),
+    Column("articles_updated", Integer, nullable=False),
+    Column("unchanged_before", Integer, nullable=False),
+    Column("schedule_reason", Text, nullable=False),
+    Column("next_delay_seconds", Double, nullable=False),
+    Column("error", Text),
+    Index(None, "source_id", "id"),
+    Index(None, "fetched_at"),
+    sqlite_autoincrement=True,
 )
 
 # Entries that could not be kept as articles. `entry` is JSON in plain ASCII, which every database takes.

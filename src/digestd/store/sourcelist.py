@@ -38,10 +38,12 @@ _FORGET: Mapping[str, Any] = {
 
 _NEW: Mapping[str, Any] = {
     **_FORGET,
+    "unchanged_polls": 0,
     "enabled_override": None,
     "last_fetched_at": None,
     "last_success_at": None,
     "last_new_at": None,
+    "last_whole_at": None,
 }
 
 _REMOVED: Mapping[str, Any] = {"state": "removed", "enabled_override": None, **WITHOUT_LEASE}

@@ -161,11 +161,13 @@ def kept_sources(connection: Connection) -> list[Kept]:
     return kept
 
 
-def statuses(connection: Connection, now: datetime, *, count_articles: bool) -> list[SourceStatus]:
+def statuses(
+    connection: Connection, now: datetime, *, count_articles: bool, name: str | None = None
+) -> list[SourceStatus]:
     """See `Store.sources`."""
-    kept = _counts_by_source(connection, articles) if count_articles else {}
-    set_aside = _counts_by_source(connection, entries_set_aside) if count_articles else {}
-    rows, damaged = _readable(connection)
+    kept = _counts_by_source(connection, articles, name) if count_articles else {}
+    set_aside = _counts_by_source(connection, entries_set_aside, name) if count_articles else {}
+    rows, damaged = _readable(connection, *([] if name is None else [sources.c.name == name]))
     found = [_status(row, kept.get(row.id, 0), set_aside.get(row.id, 0), now) for row in rows]
     found += [_damaged_status(row) for row in damaged]
     return _by_name(status for status in found if status.state != "removed")
@@ -226,8 +228,11 @@ def _damaged_status(row: Row[Any]) -> SourceStatus:
     )
 
 
-def _counts_by_source(connection: Connection, table: Table) -> dict[int, int]:
+def _counts_by_source(connection: Connection, table: Table, name: str | None) -> dict[int, int]:
     counting = select(table.c.source_id, func.count().label("number")).group_by(table.c.source_id)
+    if name is not None:
+        named = select(sources.c.id).where(sources.c.name == name).scalar_subquery()
+        counting = counting.where(table.c.source_id == named)
     return {row.source_id: row.number for row in connection.execute(counting)}
 
 
@@ -312,4 +317,5 @@ def _status(row: Row[Any], article_count: int, set_aside: int, now: datetime) ->
         articles=article_count,
         entries_set_aside=set_aside,
         overridden=row.enabled_override is not None,
+        unchanged_polls=row.unchanged_polls,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from digestd.errors import StoreUnavailable
 from digestd.metrics import StoreCalls
-from digestd.model import Article, Origin, SourceSpec, SourceStatus
+from digestd.model import Article, Fetch, Origin, SourceSpec, SourceStatus
 from digestd.store import (
     ArticleQuery,
     Changes,
@@ -32,18 +32,22 @@ from digestd.store import (
     PageQueue,
     PageRecord,
     PageRecorded,
+    Purged,
     Recorded,
     Refused,
+    RetentionLimits,
     StepRecord,
     Store,
     SyncReport,
     Wait,
     changes,
     commands,
+    fetches,
     hosts,
     listing,
     pagerecords,
     pages,
+    retention,
     setaside,
     sources,
     steps,
@@ -217,11 +221,13 @@ class SqlStore:
         """See `Store.changes_told`."""
         return self._listener.changes_told()
 
-    async def sources(self, *, count_articles: bool = False) -> list[SourceStatus]:
+    async def sources(self, *, count_articles: bool = False, name: str | None = None) -> list[SourceStatus]:
         """See `Store.sources`."""
         return await self._run(
             self._reading,
-            lambda connection, now: sources.statuses(connection, now, count_articles=count_articles),
+            lambda connection, now: sources.statuses(
+                connection, now, count_articles=count_articles, name=name
+            ),
         )
 
     async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
@@ -252,6 +258,19 @@ class SqlStore:
     async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
         """See `Store.entries_set_aside`."""
         return await self._run(self._reading, lambda connection, _: setaside.listed(connection, limit))
+
+    async def fetches(self, source_name: str, limit: int) -> list[Fetch]:
+        """See `Store.fetches`."""
+        return await self._run(
+            self._reading, lambda connection, _: fetches.listed(connection, source_name, limit)
+        )
+
+    async def forget_fetches(self, older_than_seconds: float, limit: int) -> int:
+        """See `Store.forget_fetches`."""
+        age = timedelta(seconds=older_than_seconds)
+        return await self._run(
+            self._writing, lambda connection, now: fetches.forget(connection, now - age, limit)
+        )
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """See `Store.release`."""
@@ -302,6 +321,23 @@ class SqlStore:
     async def retry_pages(self, query: ArticleQuery) -> int:
         """See `Store.retry_pages`."""
         return await self._run(self._writing, lambda connection, now: pages.retry(connection, query, now))
+
+    async def delete_articles(self, ids: Collection[int]) -> list[Article]:
+        """See `Store.delete_articles`."""
+        return await self._run(
+            self._writing, lambda connection, now: retention.delete_articles(connection, ids, now)
+        )
+
+    async def purge(self, limits: RetentionLimits, after: int = 0) -> Purged:
+        """See `Store.purge`."""
+        found = await self._run(
+            self._reading, lambda connection, now: retention.look(connection, limits, after, now)
+        )
+        if not found.source_ids:
+            return Purged(0, 0, found.after)
+        return await self._run(
+            self._writing, lambda connection, now: retention.purge(connection, limits, found, now)
+        )
 
     async def _run(
         self,

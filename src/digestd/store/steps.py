@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Executable, bindparam, select, update
+from sqlalchemy import Connection, Executable, and_, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import StatementError
 
 from digestd.errors import StoreUnavailable
-from digestd.feed.identity import Assignment, StoredArticle, assign
-from digestd.model import Entry
-from digestd.store import LeaseLost, Recorded, Refused, StepRecord, setaside
+from digestd.feed.identity import Assignment, assign
+from digestd.store import LeaseLost, Recorded, Refused, StepRecord, fetches, moving, setaside, tombstones
 from digestd.store.chunks import chunks
 from digestd.store.entries import changed_article, new_article, storable_entry
 from digestd.store.outage import cause, masked, outage
 from digestd.store.savepoint import savepoint
 from digestd.store.schema import articles, sources
 from digestd.store.sourcelist import WITHOUT_LEASE
+from digestd.store.sync import alone
 from digestd.store.text import storable
 
 _Row: TypeAlias = Mapping[str, Any]
+
+_HELD = and_(
+    sources.c.id == bindparam("row_id"),
+    sources.c.lease_token == bindparam("token"),
+    sources.c.lease_expires_at > bindparam("moment"),
+)
+_HOLD = select(sources.c.cursor).where(_HELD).with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,11 @@ def record(
     connection: Connection, records: Sequence[StepRecord], now: datetime
 ) -> list[Recorded | LeaseLost | Refused]:
     """See `Store.record`. Errors that mean an outage escape, and end the whole transaction."""
-    if len(records) == 1 and not records[0].entries and not records[0].left_out:
+    if any(step.effective_url is not None for step in records):
+        # Before any row is locked, as whoever changes sources does it.
+        alone(connection)
+        moving.lock(connection, records)
+    elif len(records) == 1 and not records[0].entries and not records[0].left_out:
         # Most polls bring nothing: one statement is its own savepoint, and if it fails, so may the transaction.
         return [_record_alone(connection, records[0], now)]
     answers: dict[int, Recorded | LeaseLost | Refused] = {}
@@ -73,20 +84,51 @@ def _record_one(connection: Connection, step: StepRecord, now: datetime) -> Reco
 
 
 def _record_fenced(connection: Connection, step: StepRecord, now: datetime) -> Recorded | LeaseLost:
+    if step.if_all_new is not None and step.entries:
+        return _record_either(connection, step, step.if_all_new, now)
+    if not _write_source(connection, step, now):
+        return LeaseLost()
+    recorded = Recorded(0, 0)
+    if step.entries or step.left_out:
+        recorded = _record_entries(connection, step, now)
+    fetches.keep(connection, step, recorded, now)
+    return moving.move(connection, step, recorded, now)
+
+
+def _record_either(
+    connection: Connection, step: StepRecord, if_all_new: StepRecord, now: datetime
+) -> Recorded | LeaseLost:
+    """Write the entries of `step` first: they decide which of the two is written of the source."""
+    held = {"row_id": step.source_id, "token": step.token, "moment": now}
+    row = connection.execute(_HOLD, held).one_or_none()
+    if row is None:
+        return LeaseLost()
+    recorded = _record_entries(connection, step, now)
+    # The answer to this very record can be lost: offered again, it finds its own articles.
+    if not if_all_new.final and row.cursor == if_all_new.next_state.cursor:
+        recorded = replace(recorded, all_new=True)
+    written = if_all_new if recorded.all_new else step
+    _write_source(connection, written, now)
+    fetches.keep(connection, written, recorded, now)
+    return moving.move(connection, written, recorded, now)
+
+
+def _write_source(connection: Connection, step: StepRecord, now: datetime) -> bool:
     changes = _changes(step, now)
     parameters = {f"new_{name}": value for name, value in changes.items()}
     held = {"row_id": step.source_id, "token": step.token, "moment": now}
-    if connection.execute(_fenced(frozenset(changes)), parameters | held).rowcount == 0:
-        return LeaseLost()
-    return _record_entries(connection, step, now) if step.entries or step.left_out else Recorded(0, 0)
+    statement = _fenced(frozenset(changes), quiet=fetches.is_quiet(step))
+    return connection.execute(statement, parameters | held).rowcount > 0
 
 
 @cache
-def _fenced(columns: frozenset[str]) -> Executable:
-    """The statement that sets `columns` while the lease holds; built once for each of the few sets there are."""
-    held = (sources.c.lease_token == bindparam("token")) & (sources.c.lease_expires_at > bindparam("moment"))
+def _fenced(columns: frozenset[str], *, quiet: bool) -> Executable:
+    """The statement that sets `columns` while the lease holds, and counts a `quiet` poll; built once for each of the
+    few sets there are."""
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in sorted(columns)}
-    return update(sources).where(sources.c.id == bindparam("row_id"), held).values(values)
+    if quiet:
+        values["unchanged_polls"] = sources.c.unchanged_polls + 1
+    return update(sources).where(_HELD).values(values)
 
 
 def _changes(step: StepRecord, now: datetime) -> dict[str, Any]:
@@ -103,6 +145,8 @@ def _changes(step: StepRecord, now: datetime) -> dict[str, Any]:
     }
     if step.succeeded:
         changes["last_success_at"] = now
+    if step.proves_absence:
+        changes["last_whole_at"] = now
     if step.final:
         changes |= WITHOUT_LEASE
         changes["unfinished_claims"] = 0
@@ -115,35 +159,32 @@ def _changes(step: StepRecord, now: datetime) -> dict[str, Any]:
 
 def _record_entries(connection: Connection, step: StepRecord, now: datetime) -> Recorded:
     entries = [storable_entry(entry) for entry in step.entries]
-    assignments = assign(entries, _stored(connection, step.source_id, entries))
+    found = tombstones.known(connection, step.source_id, entries)
+    every = assign(entries, [*found.stored.values()])
+    deleted = [one for one in every if one.article_id in found.buried]
+    assignments = [one for one in every if one.article_id not in found.buried]
     new, not_inserted = _insert(connection, step, assignments, now)
     changed, not_updated = _update(connection, assignments, now)
     _mark_seen(connection, [one.article_id for one in assignments if one.article_id is not None], now)
+    tombstones.mark_seen(connection, deleted, now)
+    if step.proves_absence:
+        tombstones.mark_left(connection, step.source_id, found, deleted, now)
     if new:
         source = update(sources).where(sources.c.id == step.source_id)
         connection.execute(source.values(last_new_at=now))
-    rows = [*not_inserted, *not_updated, *(setaside.left_out_row(one) for one in step.left_out)]
-    setaside.keep(connection, step.source_id, rows, {one.entry_key for one in assignments}, now)
-    return Recorded(new, changed, tuple(setaside.told(row) for row in rows))
-
-
-def _stored(connection: Connection, source_id: int, entries: Sequence[Entry]) -> list[StoredArticle]:
-    kept = articles.c
-    query = select(kept.id, kept.entry_key, kept.identity, kept.url, kept.title, kept.content_hash)
-    identities = sorted({entry.identity for entry in entries})
-    return [
-        StoredArticle(*row)
-        for chunk in chunks(identities)
-        for row in connection.execute(query.where(kept.source_id == source_id, kept.identity.in_(chunk)))
-    ]
+    rows = [*reversed(not_inserted), *not_updated, *(setaside.left_out_row(one) for one in step.left_out)]
+    setaside.keep(connection, step.source_id, rows, {one.entry_key for one in every}, now)
+    all_new = step.if_all_new is not None and new > 0 and all(one.article_id is None for one in every)
+    return Recorded(new, changed, tuple(setaside.told(row) for row in rows), all_new=all_new)
 
 
 def _insert(
     connection: Connection, step: StepRecord, assignments: Sequence[Assignment], now: datetime
 ) -> tuple[int, list[_Row]]:
+    # Documents begin with what is newest: from their end on, ids rise with time.
     writes = [
         _Write(one, new_article(step.source_id, one.entry_key, one.entry, now, skip_page=step.skip_pages))
-        for one in assignments
+        for one in reversed(assignments)
         if one.article_id is None
     ]
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -158,7 +199,7 @@ def _update(
     by_columns: dict[frozenset[str], list[_Write]] = {}
     for one in assignments:
         if one.article_id is not None and one.changed:
-            changes = changed_article(one.entry, now)
+            changes = changed_article(one.entry, now, updates=one.updates)
             values = {"row_id": one.article_id} | {f"new_{name}": value for name, value in changes.items()}
             by_columns.setdefault(frozenset(changes), []).append(_Write(one, values))
     changed, set_aside = 0, []
@@ -173,7 +214,8 @@ def _update(
 
 def _mark_seen(connection: Connection, ids: Sequence[int], now: datetime) -> None:
     for chunk in chunks(ids):
-        connection.execute(update(articles).where(articles.c.id.in_(chunk)).values(last_seen_at=now))
+        seen = update(articles).where(articles.c.id.in_(chunk))
+        connection.execute(seen.values(last_seen_at=now, left_at=None))
 
 
 def _write(connection: Connection, statement: Executable, writes: Sequence[_Write]) -> tuple[int, list[_Row]]:

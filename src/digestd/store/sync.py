@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, text, update
 
 from digestd.model import SourceSpec
-from digestd.store import SyncReport
+from digestd.store import SyncReport, moving
 from digestd.store.changes import list_owner, tell
 from digestd.store.chunks import chunks
 from digestd.store.schema import source_lists, sources
@@ -42,6 +42,7 @@ def sync(
     _update(connection, plan.updates)
     if plan.inserts:
         connection.execute(insert(sources), plan.inserts)
+    moving.part(connection, now)
     _write_list(connection, fingerprint, owner, now)
     if plan.updates or plan.inserts or standing is None or standing.fingerprint != fingerprint:
         tell(connection)

@@ -69,6 +69,11 @@ def _gauges(state: DaemonState) -> Iterator[Metric]:
             "Sources whose last poll failed, or that may crash digestd.",
             len(state.metrics.failing),
         ),
+        (
+            "sources_silent",
+            "Sources that answer and bring nothing any more, by their own habit.",
+            len(state.metrics.silent),
+        ),
         ("slots_in_use", "Polls in flight.", state.slots_in_use),
         ("slots", "Polls that may be in flight at one time (worker.max_sources).", state.slots),
         (
@@ -96,6 +101,11 @@ def _counters(metrics: Metrics) -> Iterator[Metric]:
         ("articles_new", "Articles seen for the first time.", metrics.articles_new),
         ("articles_updated", "Articles whose text changed.", metrics.articles_updated),
         ("entries_set_aside", "Entries that could not be kept.", metrics.entries_set_aside),
+        (
+            "fetch_overflows",
+            "Polls that found nothing in the document that was known: entries before may have been missed.",
+            metrics.overflows,
+        ),
         ("source_restarts", "Restarts of a source's task after a bug.", metrics.restarts),
         ("store_outages", "Times the database went away.", metrics.store_outages),
         ("store_calls", "Calls of the database that ended.", metrics.store.ended),

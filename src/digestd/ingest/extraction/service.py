@@ -15,8 +15,9 @@ from digestd.ingest.bell import Bell
 from digestd.ingest.extraction.pages import Pages
 from digestd.ingest.extraction.reach import Reach
 from digestd.ingest.extraction.verdict import crashed, done, failed, put_off
+from digestd.ingest.network.host_keys import host_of
 from digestd.ingest.network.large import LargeBodies
-from digestd.ingest.politeness import Hosts, Turn, key_of
+from digestd.ingest.politeness import Hosts, Turn
 from digestd.ingest.shutdown import Shutdown
 from digestd.ingest.slots import Slots
 from digestd.ingest.storing import StoreAccess
@@ -102,7 +103,7 @@ class Extraction:
         self._reach = Reach()
         self._window = 2 * limits.pages
         self._claimed: Counter[int] = Counter()
-        self._at_host: dict[str, dict[tuple[int, int], float]] = {}
+        self._at_key: dict[str, dict[tuple[int, int], float]] = {}
         self._blocked: dict[int, float] = {}
         self._crowded_until: dict[int, float] = {}
         self._silent: Counter[int] = Counter()
@@ -200,13 +201,13 @@ class Extraction:
         return max(min(self._crowded_until.values()) - trio.current_time(), 0.0)
 
     async def _attempt(self, claim: PageClaim) -> None:
-        host = key_of(claim.url)
-        in_hand = self._at_host.setdefault(host, {})
+        key = self._hosts.key_of(claim.url)
+        in_hand = self._at_key.setdefault(key, {})
         # With the attempt: a process that was stopped past its lease can claim what it still has in hand.
         in_hand[claim.article_id, claim.attempt] = trio.current_time()
         try:
             with bound(source=claim.source_name, article=claim.article_id):
-                await self._attempt_recorded(claim, host)
+                await self._attempt_recorded(claim, host_of(claim.url))
         # The border round one article: a bug on the way into the store must not end the daemon. The claim runs out.
         except* Exception as bug:  # noqa: BLE001 - see above
             get_logger().error("worker.extraction.crashed", url=mask_url(claim.url), exc_info=bug)
@@ -216,7 +217,7 @@ class Extraction:
                 del self._claimed[claim.source_id]
             del in_hand[claim.article_id, claim.attempt]
             if not in_hand:
-                del self._at_host[host]
+                del self._at_key[key]
             self._bell.ring()
 
     async def _attempt_recorded(self, claim: PageClaim, host: str) -> None:
@@ -251,7 +252,7 @@ class Extraction:
         seconds = self._reach.wait(host, trio.current_time())
         if seconds > 0:
             return self._left_alone(claim, seconds, "its host could not be reached a moment ago")
-        in_hand = self._at_host[host]
+        in_hand = self._at_key[self._hosts.key_of(claim.url)]
         if len(in_hand) > 2 * self._limits.per_source:
             age = trio.current_time() - min(in_hand.values())
             seconds = min(max(age, CROWDED_SECONDS), LONGEST_CROWDED_SECONDS)
@@ -308,7 +309,7 @@ class Extraction:
             if not isinstance(error, FetchTimeout):
                 self._answered(claim, host)
             return
-        silent = key_of(error.url) if isinstance(error, FetchError) and error.url else host
+        silent = host_of(error.url) if isinstance(error, FetchError) and error.url else host
         if silent != host:
             # It redirected us there: that is an answer.
             self._answered(claim, host)

@@ -1,0 +1,80 @@
+"""Retention: what has left its source's document long ago is deleted, a little at a time."""
+
+from __future__ import annotations
+
+import random
+
+import trio
+
+from digestd.config import RetentionSettings
+from digestd.errors import StoreUnavailable
+from digestd.ingest.shutdown import Shutdown
+from digestd.log import get_logger
+from digestd.store import RetentionLimits, Store
+
+PASS_SECONDS = 3_600.0
+"""How often everything is looked at; each time later by up to a quarter, so that replicas take turns."""
+FIRST_SECONDS = 60.0
+"""How long after the start at least: what runs for minutes only shall get to it too."""
+PAUSE_SECONDS = 0.2
+"""Between two pieces: each holds the database for a few milliseconds, and polls come first."""
+
+_LATER = "tried again in an hour"
+
+
+class Retention:
+    """Deletes by `settings`, hour by hour. One for the daemon; several on one database do each other no harm."""
+
+    def __init__(
+        self, settings: RetentionSettings, store: Store, shutdown: Shutdown, chance: random.Random
+    ) -> None:
+        self._limits = RetentionLimits(settings.days, settings.max_per_source)
+        self._store = store
+        self._shutdown = shutdown
+        self._chance = chance
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is any limit. Without one tombstones stay too: no more than commands deleted articles."""
+        return self._limits != RetentionLimits()
+
+    async def run(self) -> None:
+        """Delete until shutdown begins.
+
+        Error handling: an outage of the store ends a pass, and a bug is logged; the next pass comes in any case.
+        Cancellation: at any moment; the piece in hand is finished.
+        """
+        with self._shutdown.idle():
+            await trio.sleep(FIRST_SECONDS * (1 + self._chance.random()))
+            while True:
+                try:
+                    await self.purge()
+                except StoreUnavailable as error:
+                    get_logger().warning("worker.retention.postponed", error=str(error), effect=_LATER)
+                # The border round retention, which nothing else depends on.
+                except Exception:  # noqa: BLE001 - see above
+                    get_logger().exception("worker.retention.crashed", effect=_LATER)
+                await trio.sleep(PASS_SECONDS * (1 + self._chance.random() / 4))
+
+    async def purge(self) -> None:
+        """One pass: delete what may go now, and log how much that was if it was anything.
+
+        Error handling: raises :class:`~digestd.errors.StoreUnavailable`; what went until then has gone.
+        Cancellation: as for `run`.
+        """
+        began = trio.current_time()
+        articles = tombstones = 0
+        after: int | None = 0
+        while after is not None:
+            purged = await self._store.purge(self._limits, after)
+            after = purged.after
+            articles += purged.articles
+            tombstones += purged.tombstones
+            await trio.sleep(0 if after is None else PAUSE_SECONDS)
+        if articles or tombstones:
+            get_logger().info(
+                "worker.retention.complete",
+                articles_deleted=articles,
+                tombstones_deleted=tombstones,
+                duration_seconds=round(trio.current_time() - began, 3),
+            )
