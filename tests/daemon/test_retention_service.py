@@ -17,7 +17,7 @@ from digestd.daemon.retention import Retention
 from digestd.errors import StoreUnavailable
 from digestd.ingest.shutdown import Shutdown
 from digestd.model import PollState, SourceSpec
-from digestd.store import Claim, ClaimRequest, StepRecord
+from digestd.store import Claim, ClaimRequest, Fetched, StepRecord
 from support.memory_store import MemoryStore
 from support.polling import entries
 
@@ -52,6 +52,7 @@ class Bench:
             lease_seconds=60,
             entries=entries(*guids),
             whole=True,
+            fetched=Fetched("fetched", None, 0.1, 1_000),
         )
         await self.store.record([step])
         await trio.sleep(1)
@@ -66,15 +67,35 @@ def named(logs: list[MutableMapping[str, Any]], event: str) -> list[MutableMappi
 
 
 @pytest.mark.parametrize(
-    ("settings", "wanted"),
+    ("settings", "left"),
     [
-        (RetentionSettings(), False),
-        (DAYS, True),
-        (RetentionSettings(max_per_source=5), True),
+        (RetentionSettings(), {"a", "b"}),
+        (DAYS, {"b"}),
+        (RetentionSettings(max_per_source=1), {"b"}),
     ],
 )
-async def test_it_is_off_until_it_is_asked_for(settings: RetentionSettings, wanted: bool) -> None:
-    assert Bench(settings).retention.wanted is wanted
+async def test_it_is_off_until_it_is_asked_for(
+    settings: RetentionSettings, left: set[str], autojump_clock: MockClock
+) -> None:
+    bench = Bench(settings)
+    await bench.serve("b", "a")
+    await bench.serve("b")
+    await trio.sleep(40 * 86_400)
+    await bench.retention.once()
+    assert bench.guids == left
+
+
+async def test_the_log_of_polls_goes_back_a_week_with_no_limit_set(autojump_clock: MockClock) -> None:
+    bench = Bench(RetentionSettings())
+    await bench.serve("a")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.retention.run)
+        await trio.sleep(6.9 * 86_400)
+        assert len(await bench.store.fetches("one", 10)) == 1
+        await trio.sleep(0.2 * 86_400)
+        assert await bench.store.fetches("one", 10) == []
+        bench.shutdown.begin()
+    assert bench.guids == {"a"}
 
 
 async def test_every_hour_what_has_left_goes_and_is_told_once(autojump_clock: MockClock) -> None:

@@ -11,12 +11,16 @@ import trio
 from digestd.config import Configuration
 from digestd.daemon.ending import Ending, expected_alone
 from digestd.daemon.pipeline import Pipeline, open_pipeline, tell_started, tell_stopped
+from digestd.daemon.retention import Retention
 from digestd.ingest.poll import PollResult
 from digestd.ingest.source import SourceLife
 from digestd.log import get_logger
 from digestd.metrics import Metrics
 from digestd.model import Failure, SourceStatus
 from digestd.store import Gone, Wait
+
+TIDYING_SECONDS = 10.0
+"""How long `--once` deletes at most, at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ async def once(
     config: Configuration, environ: Mapping[str, str], selection: Selection, watcher: Watcher
 ) -> Summary:
     """Poll the sources of `selection` once each, read the pages of articles until none is due (with named sources: of
-    theirs), and return what happened.
+    theirs), delete what retention lets go, and return what happened.
 
     Error handling and cancellation as in :func:`digestd.daemon.serve.serve`.
     """
@@ -88,11 +92,21 @@ async def _once(
                     tell_started(config, environ, len(chosen))
                     watcher.begins(len(chosen))
                     await _poll_each(chosen, selection, pipeline, ending, results)
+                    if not selection.names:
+                        await _tidy(config, pipeline, ending)
         services.cancel_scope.cancel()
     tell_stopped(metrics, trio.current_time())
     totals = metrics.summary(trio.current_time())
     interrupted = ending.shutdown.begun.is_set()
     return Summary(len(chosen), totals, results.failures, results.not_polled, interrupted)
+
+
+async def _tidy(config: Configuration, pipeline: Pipeline, ending: Ending) -> None:
+    """Retention, for who runs nothing but `--once`; what takes longer is left to the next run."""
+    shutdown = ending.shutdown
+    retention = Retention(config.settings.retention, pipeline.store, shutdown, pipeline.around.chance)
+    with shutdown.idle(), trio.move_on_after(TIDYING_SECONDS):
+        await retention.once()
 
 
 def choose(statuses: Sequence[SourceStatus], selection: Selection) -> list[SourceStatus]:

@@ -1,4 +1,5 @@
-"""Retention: what has left its source's document long ago is deleted, a little at a time."""
+"""Retention: what has left its source's document long ago is deleted, and what is old in the log of polls, a little at
+a time."""
 
 from __future__ import annotations
 
@@ -19,6 +20,10 @@ FIRST_SECONDS = 60.0
 PAUSE_SECONDS = 0.2
 """Between two pieces: each holds the database for a few milliseconds, and polls come first."""
 
+FETCHES_KEPT_SECONDS = 7 * 86_400.0
+"""How long the log of polls goes back."""
+
+_FETCHES_LIMIT = 2_000
 _LATER = "tried again in an hour"
 
 
@@ -33,11 +38,6 @@ class Retention:
         self._shutdown = shutdown
         self._chance = chance
 
-    @property
-    def wanted(self) -> bool:
-        """Whether there is any limit. Without one tombstones stay too: no more than commands deleted articles."""
-        return self._limits != RetentionLimits()
-
     async def run(self) -> None:
         """Delete until shutdown begins.
 
@@ -47,17 +47,34 @@ class Retention:
         with self._shutdown.idle():
             await trio.sleep(FIRST_SECONDS * (1 + self._chance.random()))
             while True:
-                try:
-                    await self.purge()
-                except StoreUnavailable as error:
-                    get_logger().warning("worker.retention.postponed", error=str(error), effect=_LATER)
-                # The border round retention, which nothing else depends on.
-                except Exception:  # noqa: BLE001 - see above
-                    get_logger().exception("worker.retention.crashed", effect=_LATER)
+                await self.once()
                 await trio.sleep(PASS_SECONDS * (1 + self._chance.random() / 4))
 
+    async def once(self) -> None:
+        """One pass. Error handling and cancellation as for `run`, which makes such passes."""
+        try:
+            await self.forget_fetches()
+            # Without a limit tombstones stay too: no more than commands deleted articles.
+            if self._limits != RetentionLimits():
+                await self.purge()
+        except StoreUnavailable as error:
+            get_logger().warning("worker.retention.postponed", error=str(error), effect=_LATER)
+        # The border round retention, which nothing else depends on.
+        except Exception:  # noqa: BLE001 - see above
+            get_logger().exception("worker.retention.crashed", effect=_LATER)
+
+    async def forget_fetches(self) -> None:
+        """Drop what is older than a week from the log of polls.
+
+        Error handling: raises :class:`~digestd.errors.StoreUnavailable`. Cancellation: as for `run`.
+        """
+        forgotten = _FETCHES_LIMIT
+        while forgotten == _FETCHES_LIMIT:
+            forgotten = await self._store.forget_fetches(FETCHES_KEPT_SECONDS, _FETCHES_LIMIT)
+            await trio.sleep(PAUSE_SECONDS if forgotten else 0)
+
     async def purge(self) -> None:
-        """One pass: delete what may go now, and log how much that was if it was anything.
+        """Delete what articles may go now, and log how much that was if it was anything.
 
         Error handling: raises :class:`~digestd.errors.StoreUnavailable`; what went until then has gone.
         Cancellation: as for `run`.

@@ -100,8 +100,7 @@ async def _run_sources(
         sources.start_soon(_watchdog, notifier, environ, ending, name="watchdog")
         notifier.ready(f"polling {len(statuses)} sources")
         sources.start_soon(following.run, sources, name="following")
-        if retention.wanted:
-            sources.start_soon(retention.run, name="retention")
+        sources.start_soon(retention.run, name="retention")
         await _settle()
         await ending.shutdown.begun.wait()
         notifier.stopping()
