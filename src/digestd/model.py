@@ -187,13 +187,30 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """What a publisher says of when to come back, and what its entries show.
+
+    `cache_seconds` is how long the last answer may be cached, `ttl_seconds` how often the feed says that it is updated.
+    `skip_hours` (0 to 23, GMT) and `skip_days` (0 is Monday) are to be left out. Entries come every `gap_seconds`, the
+    last one at `newest_at`; None where that is not known.
+    """
+
+    cache_seconds: float | None = None
+    ttl_seconds: float | None = None
+    skip_hours: tuple[int, ...] = ()
+    skip_days: tuple[int, ...] = ()
+    gap_seconds: float | None = None
+    newest_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """What a source served in one answer, read: its own title and language, its format, and its entries in order.
 
     `whole` is False where the document ended before its end came (a script that died, a connection closed early):
     there may be more entries than these, so nothing may be remembered that says the document was seen. `left_out` are
     the entries that could not be read. `older` is the URL of the page with the entries before these, where the document
-    itself names one.
+    itself names one. `hints` are those that it states.
     """
 
     url: str
@@ -204,6 +221,7 @@ class Document:
     left_out: tuple[LeftOut, ...] = ()
     whole: bool = True
     older: str | None = None
+    hints: Hints = Hints()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +266,8 @@ class Step:
 
     `whole` says that the documents are all that the source serves now: what is not in them has left it.
 
+    `hints` are those of the last document that was read whole, and of this answer.
+
     `effective_url` is the URL to ask from the next poll on: None for the same as before, empty for the configured one.
     """
 
@@ -260,6 +280,7 @@ class Step:
     whole: bool = False
     overlaps: bool = False
     older: PollState | None = None
+    hints: Hints = Hints()
     effective_url: str | None = field(default=None, repr=False)
 
     @property

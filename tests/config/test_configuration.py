@@ -37,6 +37,9 @@ def test_without_a_file_the_defaults_of_the_design_are_in_force() -> None:
         "log_format": "auto",
         "shutdown_grace_seconds": 8,
         "poll_timeout_seconds": 60,
+        "adaptive": False,
+        "adaptive_min_seconds": 300,
+        "adaptive_max_seconds": 21_600,
     }
     assert settings.fetch.timeout_seconds == 30
     assert settings.fetch.max_body_bytes == 16 * 1024 * 1024
@@ -102,7 +105,8 @@ sources_files: [missing.yaml]
         ("sources: 3", "sources: must be a list of sources, each with name and url"),
         ("sources_files: 3", "sources_files: must be a list of file names, relative to this file"),
         ("worker: {3: 4}", "worker: unknown key; known keys: interval_seconds, jitter_seconds, max_sources, log_level, "
-         "log_format, shutdown_grace_seconds, poll_timeout_seconds"),
+         "log_format, shutdown_grace_seconds, poll_timeout_seconds, adaptive, adaptive_min_seconds, "
+         "adaptive_max_seconds"),
         ("database: {url: 'mysql://x'}", "database.url: must start with sqlite:/// (and the path of a file) or "
          "postgresql:// (and host/database)"),
         ("fetch: {proxy: 'ftp://x'}", "fetch.proxy: must start with http://, https:// or socks5://"),
@@ -354,3 +358,10 @@ def test_a_file_that_must_not_be_seen_is_no_reason_to_run_on_the_defaults(
 )
 def test_what_no_store_takes_is_refused_at_once(written: Path, text: str, problem: str) -> None:
     assert problems(written, text) == [problem]
+
+
+def test_the_floor_of_adaptive_polling_is_not_above_its_ceiling(written: Path) -> None:
+    text = "worker: {adaptive_min_seconds: 900, adaptive_max_seconds: 600}"
+    assert problems(written, text) == [
+        "worker.adaptive_max_seconds: must not be less than adaptive_min_seconds"
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 from structlog.testing import capture_logs
@@ -91,8 +92,9 @@ def test_what_counts_against_nobody_does_not_count_against_a_move(
     before = PollState(cursor={"moved_failures": 2})
     claim = Claim(source, before, "token", 2, 0)
     step = Step(before, failure=failed("dns").failure)
-    verdict = judge(claim, step, WorkerSettings(), chance=0, offline=offline)
-    record = record_of(claim, step, verdict, lease_seconds=75, final=True, extract=True)
+    now = datetime.now(UTC)
+    verdict = judge(claim, step, WorkerSettings(), now=now, chance=0, offline=offline)
+    record = record_of(claim, step, verdict, now=now, lease_seconds=75, final=True, extract=True)
     assert record.effective_url == expected
     assert record.next_state == (before if offline else PollState())
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from digestd.config import WorkerSettings
-from digestd.ingest.verdict import Verdict, judge, record_of
+from digestd.feed.schedule import Rhythm, Schedule
+from digestd.ingest.verdict import Verdict, judge, record_of, rhythm_of
 from digestd.kinds import Tools
 from digestd.kinds.feed import FeedKind
-from digestd.model import Document, Failure, PollState, Source, SourceSpec, Step
+from digestd.model import Document, Failure, Hints, PollState, Source, SourceSpec, Step
 from digestd.store import Claim, StepRecord
 from support.fault_server import respond
 from support.http_door import opened
 
 DAY = 86_400.0
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+GONE = Failure("http_status", "the server answered 410 Gone", 410)
 SOURCE = Source(1, SourceSpec("one", "feed", "https://one.example/feed"))
 
 
@@ -25,11 +31,12 @@ def claim(failures: int = 0) -> Claim:
 
 def verdict_of(step: Step, failures: int = 0, chance: float = 0.0) -> Verdict:
     settings = WorkerSettings(interval_seconds=300, jitter_seconds=60)
-    return judge(claim(failures), step, settings, chance=chance, offline=False)
+    return judge(claim(failures), step, settings, now=NOW, chance=chance, offline=False)
 
 
 def recorded(step: Step) -> StepRecord:
-    return record_of(claim(), step, verdict_of(step), lease_seconds=75, final=True, extract=True)
+    verdict = verdict_of(step)
+    return record_of(claim(), step, verdict, now=NOW, lease_seconds=75, final=True, extract=True)
 
 
 async def unread(*_: object, **__: object) -> Document:
@@ -74,3 +81,55 @@ def test_no_server_keeps_us_away_for_more_than_a_day(asked: float, failures: int
     failure = Failure("http_status", "the server answered 202 Accepted", 202, asked)
     delay = verdict_of(Step(PollState(), failure=failure), failures, chance).schedule.delay_seconds
     assert min(asked, DAY) <= delay <= DAY
+
+
+def test_hints_of_a_step_slow_its_source_down() -> None:
+    step = Step(PollState(), unchanged=True, hints=Hints(cache_seconds=1_800.0))
+    assert verdict_of(step).schedule == Schedule(1_800, "cache_control")
+
+
+def rhythm(settings: dict[str, Any] | None = None, **spec: Any) -> Rhythm:
+    worker = WorkerSettings(interval_seconds=300, jitter_seconds=60, **(settings or {}))
+    return rhythm_of(SourceSpec("one", "feed", "https://one.example/feed", **spec), worker)
+
+
+def test_a_source_has_the_last_word_on_how_often_it_is_polled() -> None:
+    wanted = {"adaptive": True, "adaptive_min_seconds": 600, "adaptive_max_seconds": 7_200}
+    assert rhythm() == Rhythm(300, 60, None, 3_600)
+    assert rhythm(interval_seconds=900, jitter_seconds=5) == Rhythm(900, 5, None, 3_600)
+    assert rhythm(wanted) == Rhythm(300, 60, (600, 7_200), 3_600)
+    assert rhythm(wanted, interval_seconds=900) == Rhythm(900, 60, None, 3_600)
+    assert rhythm(wanted, options={"adaptive": False}) == Rhythm(300, 60, None, 3_600)
+    assert rhythm(interval_seconds=900, options={"adaptive": True}) == Rhythm(900, 60, (300, 21_600), 3_600)
+    assert rhythm(options={"longest_hint_seconds": 7_200}) == Rhythm(300, 60, None, 7_200)
+    assert rhythm(options={"hints": False, "longest_hint_seconds": 7_200}) == Rhythm(300, 60, None, 0)
+
+
+def test_what_says_410_for_a_day_is_gone_and_looked_at_weekly_until_it_answers() -> None:
+    first = recorded(Step(PollState("etag"), failure=GONE))
+    assert (first.state, first.schedule_reason) == ("active", "interval")
+    day_ago = {"gone_since": (NOW - timedelta(days=1)).isoformat()}
+    second = recorded(Step(PollState("etag", cursor=day_ago), failure=GONE))
+    assert (second.state, second.schedule_reason, second.next_delay_seconds) == ("gone", "gone", 7 * DAY)
+    silent = Failure("connect", "nobody answers")
+    third = recorded(Step(second.next_state, failure=silent))
+    assert (third.state, third.schedule_reason) == ("gone", "gone")
+    there = recorded(Step(third.next_state, unchanged=True))
+    assert (there.state, there.schedule_reason) == ("active", "interval")
+    assert there.next_state == PollState("etag")
+
+
+def test_while_our_network_is_away_nothing_is_gone_and_nothing_counts() -> None:
+    settings, failure = WorkerSettings(), Failure("connect", "nobody answers")
+    step = Step(PollState(), failure=failure)
+    verdict = judge(claim(2), step, settings, now=NOW, chance=0, offline=True)
+    assert (verdict.consecutive_failures, verdict.schedule) == (2, Schedule(60, "offline"))
+
+
+def test_a_source_that_has_fallen_silent_is_told_and_stays_active() -> None:
+    silent = Hints(gap_seconds=3_600.0, newest_at=NOW - timedelta(days=45))
+    written = recorded(Step(PollState(), unchanged=True, hints=silent))
+    assert written.state == "active"
+    assert written.last_error == "silent: nothing new for 45 days; it used to bring an entry every hour"
+    misshapen = recorded(Step(PollState(cursor={"degraded": "odd"}), unchanged=True, hints=silent))
+    assert (misshapen.state, misshapen.last_error) == ("degraded", "shape: odd")

@@ -47,9 +47,13 @@ def descendants(pid: int) -> list[int]:
 def megabytes_of_tree(pid: int) -> float:
     """The memory of `pid` and the processes below it; what they share counts once."""
     kilobytes = 0
+    # A child is its parent, memory and all, until it executes what it was made for.
+    own = Path(f"/proc/{pid}/cmdline").read_bytes() if Path(f"/proc/{pid}").exists() else b""
     for one in descendants(pid):
         # It may have ended meanwhile.
         with suppress(OSError):
+            if one != pid and Path(f"/proc/{one}/cmdline").read_bytes() == own:
+                continue
             kilobytes += int(Path(f"/proc/{one}/smaps_rollup").read_text().partition("\nPss:")[2].split()[0])
     return kilobytes / 1000
 

@@ -126,9 +126,12 @@ class AccessOptions(Section):
 
 
 class ReadingOptions(Section):
-    """The options that say how a source is read."""
+    """The options that say how a source is read, and how often."""
 
     paging: bool = True
+    adaptive: bool | None = None
+    hints: bool = True
+    longest_hint_seconds: float | None = Field(default=None, ge=0, le=7 * 86_400, allow_inf_nan=False)
 
 
 _SECTIONS = (AccessOptions, ReadingOptions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from digestd import __version__
@@ -39,6 +39,16 @@ class WorkerSettings(Section):
     log_format: Literal["auto", "json", "console"] = "auto"
     shutdown_grace_seconds: Seconds = 8
     poll_timeout_seconds: PositiveSeconds = 60
+    adaptive: bool = False
+    adaptive_min_seconds: Interval = 300
+    adaptive_max_seconds: Interval = 21_600
+
+    @field_validator("adaptive_max_seconds")
+    @classmethod
+    def _not_below_the_least(cls, seconds: float, info: ValidationInfo) -> float:
+        if seconds < info.data.get("adaptive_min_seconds", 0):
+            raise ValueError("must not be less than adaptive_min_seconds")
+        return seconds
 
 
 class DatabaseSettings(Section):

@@ -5,34 +5,82 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 HOSTS_NEEDED = 5
+WINDOW_SECONDS = 60.0
 
 
 class OutageDetector:
     """Judges from outcomes per host whether our own network is away.
 
-    It is, once :data:`HOSTS_NEEDED` hosts in a row that had answered at their last poll could not be connected to,
-    and none answered in between; it is back with the first answer from any host. No clock takes part: what counts is
-    that nobody answered, not how long the polls are apart. `healthy` are hosts that answered in an earlier run.
+    Only hosts count that answered at their last poll. The network is away once :data:`HOSTS_NEEDED` of them in a row
+    could not be connected to, with no answer from any host in between, however long that took; or once, of at least so
+    many that were polled within a minute, half could not. It is back with the first answer from any host; half of the
+    hosts are no evidence then for another minute. `healthy` are hosts that answered in an earlier run. `now` is seconds
+    of a clock that never goes back.
     """
 
     def __init__(self, healthy: Iterable[str] = ()) -> None:
         self.offline = False
         self._healthy = set(healthy)
         self._silent = 0
+        self._recent = _Recent()
 
-    def answered(self, host: str) -> bool:
+    def answered(self, host: str, now: float) -> bool:
         """`host` answered, with whatever status. Returns whether that ended an outage."""
         ended, self.offline = self.offline, False
         self._silent = 0
+        if ended:
+            self._recent.begin_at(now + WINDOW_SECONDS)
+        if host in self._healthy:
+            self._recent.note(host, now, failed=False)
         self._healthy.add(host)
         return ended
 
-    def failed_to_connect(self, host: str) -> bool:
+    def failed_to_connect(self, host: str, now: float) -> bool:
         """`host` could not be resolved or connected to. Returns whether that began an outage."""
         if self.offline or host not in self._healthy:
             return False
         # It counts once: a host that stays dead is no evidence against our network.
         self._healthy.discard(host)
         self._silent += 1
-        self.offline = self._silent >= HOSTS_NEEDED
+        self._recent.note(host, now, failed=True)
+        self.offline = self._silent >= HOSTS_NEEDED or self._recent.half_failed(now)
         return self.offline
+
+
+class _Recent:
+    """The last outcome of each host within the last minute, oldest first."""
+
+    def __init__(self) -> None:
+        self._outcomes: dict[str, tuple[float, bool]] = {}
+        self._failed = 0
+        self._begins_at = 0.0
+
+    def begin_at(self, moment: float) -> None:
+        """Forget everything, and take notes from `moment` on."""
+        self._outcomes.clear()
+        self._failed = 0
+        self._begins_at = moment
+
+    def note(self, host: str, now: float, *, failed: bool) -> None:
+        if now < self._begins_at:
+            return
+        if host in self._outcomes:
+            self._drop(host)
+        self._outcomes[host] = (now, failed)
+        self._failed += failed
+        self._expire(now)
+
+    def half_failed(self, now: float) -> bool:
+        self._expire(now)
+        return len(self._outcomes) >= HOSTS_NEEDED and 2 * self._failed >= len(self._outcomes)
+
+    def _expire(self, now: float) -> None:
+        while self._outcomes:
+            host = next(iter(self._outcomes))
+            if self._outcomes[host][0] > now - WINDOW_SECONDS:
+                return
+            self._drop(host)
+
+    def _drop(self, host: str) -> None:
+        _, failed = self._outcomes.pop(host)
+        self._failed -= failed

@@ -17,6 +17,7 @@ from digestd.feed.border import read_each
 from digestd.feed.dates import LONGEST_DATE
 from digestd.feed.encoding import decode, mend
 from digestd.feed.entry import LONGEST_AUTHOR, Prose, joined_names, language_tag, make_entry
+from digestd.feed.hints import skipped, stated
 from digestd.feed.html import to_line
 from digestd.feed.identity import LONGEST_TITLE
 from digestd.feed.jsonfeed import parse_json_feed
@@ -31,7 +32,7 @@ from digestd.feed.refusal import (
 )
 from digestd.feed.text import line_of
 from digestd.feed.truncation import is_cut_off
-from digestd.model import Document, Entry
+from digestd.model import Document, Entry, Hints
 
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 
@@ -119,7 +120,14 @@ def _parse_xml(text: str, raw: str, url: str) -> Document:
         left_out=left_out,
         whole=not (parsed.get("bozo") and is_cut_off(text)),
         older=older_page([(_text(link, "rel"), _text(link, "href")) for link in _parts(feed, "links")], url),
+        hints=_hints(feed, text),
     )
+
+
+def _hints(feed: _Parsed, text: str) -> Hints:
+    hours, days = skipped(text)
+    period, frequency = _text(feed, "sy_updateperiod"), _text(feed, "sy_updatefrequency")
+    return stated(_text(feed, "ttl"), period, frequency, hours, days)
 
 
 def _feedparser(text: str, url: str) -> _Parsed:

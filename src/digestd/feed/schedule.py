@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from digestd.model import State
+from digestd.model import Hints, State
 
 DAY = 86_400.0
+WEEK = 7 * DAY
+LONGEST_HINT_SECONDS = 3_600.0
+"""How far a publisher's hints alone slow a source down, where nobody decided otherwise: this is news of security."""
+LONGEST_SKIP_SECONDS = DAY
+"""How far `skipHours` and `skipDays` put a poll off at most."""
+QUIET_SECONDS, DORMANT_SECONDS = WEEK, 30 * DAY
+"""From when on a source that brings nothing is polled adaptively half as often, and as seldom as is allowed."""
 DEGRADED_AFTER = 3
 """From this many failures in a row on, a source is shown as `degraded`."""
 
@@ -20,9 +28,71 @@ class Schedule:
     reason: str
 
 
-def after_success(interval: float, jitter: float, chance: float) -> Schedule:
-    """The interval plus jitter: `interval` + `chance` x `jitter` seconds, with `chance` drawn from [0, 1)."""
-    return Schedule(interval + chance * jitter, "interval")
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often the operator wants a source polled, in seconds. With `adaptive`, the fewest and the most seconds to
+    choose from by what it brings, instead of `interval`. Hints are gone by up to `longest_hint`, unless that is 0."""
+
+    interval: float
+    jitter: float
+    adaptive: tuple[float, float] | None = None
+    longest_hint: float = LONGEST_HINT_SECONDS
+
+
+def after_success(rhythm: Rhythm, hints: Hints, now: datetime, chance: float) -> Schedule:
+    """The interval plus jitter, with `chance` drawn from [0, 1), as far as the `hints` of the publisher let it.
+
+    What they say of caching and updates is a floor, within its cap; jitter comes on top, so that what is cached for
+    equally long does not come due together. Hours and days to leave out put a poll off to their end.
+    """
+    base = _at_least(_own(rhythm, hints, now), hints, rhythm.longest_hint)
+    delay = base.delay_seconds + chance * rhythm.jitter
+    if not rhythm.longest_hint or not (hints.skip_hours or hints.skip_days):
+        return Schedule(delay, base.reason)
+    return _past_skipped(Schedule(delay, base.reason), hints, now, chance * rhythm.jitter)
+
+
+def _own(rhythm: Rhythm, hints: Hints, now: datetime) -> Schedule:
+    """Our own choice: half the usual gap between entries, and less often where none came for a while."""
+    if rhythm.adaptive is None or hints.gap_seconds is None or hints.newest_at is None:
+        return Schedule(rhythm.interval, "interval")
+    fewest, most = rhythm.adaptive
+    idle = (now - hints.newest_at).total_seconds()
+    if idle >= DORMANT_SECONDS:
+        return Schedule(most, "adaptive")
+    half = hints.gap_seconds / 2 * (2 if idle >= QUIET_SECONDS else 1)
+    return Schedule(min(max(half, fewest), most), "adaptive")
+
+
+def _at_least(own: Schedule, hints: Hints, cap: float) -> Schedule:
+    asked, reason = max((hints.cache_seconds or 0.0, "cache_control"), (hints.ttl_seconds or 0.0, "ttl"))
+    if min(asked, cap) <= own.delay_seconds:
+        return own
+    return Schedule(asked, reason) if asked <= cap else Schedule(cap, f"{reason}:capped")
+
+
+def _past_skipped(schedule: Schedule, hints: Hints, now: datetime, jitter: float) -> Schedule:
+    """Put `schedule` off to the first hour (GMT) that is not left out, a day at most."""
+    # Of the longest delays no clock can say when they end.
+    if schedule.delay_seconds > 366 * DAY:
+        return schedule
+    due = now.astimezone(UTC) + timedelta(seconds=schedule.delay_seconds)
+    reason = _skipped(due, hints)
+    if reason is None:
+        return schedule
+    free = due.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    latest = due + timedelta(seconds=LONGEST_SKIP_SECONDS)
+    while free < latest and _skipped(free, hints) is not None:
+        free += timedelta(hours=1)
+    if free >= latest:
+        return Schedule(schedule.delay_seconds + LONGEST_SKIP_SECONDS, f"{reason}:capped")
+    return Schedule(schedule.delay_seconds + (free - due).total_seconds() + jitter, reason)
+
+
+def _skipped(moment: datetime, hints: Hints) -> str | None:
+    if moment.weekday() in hints.skip_days:
+        return "skip_days"
+    return "skip_hours" if moment.hour in hints.skip_hours else None
 
 
 def after_failure(
@@ -49,6 +119,11 @@ def after_deferral(interval: float, jitter: float, chance: float) -> Schedule:
     return Schedule(min(interval, 60.0) + chance * min(jitter, 60.0), "offline")
 
 
+def while_gone(interval: float, chance: float) -> Schedule:
+    """The delay of a source that is gone: a week (or the interval, where that is longer), plus up to a tenth."""
+    return Schedule(max(WEEK, interval) * (1 + chance / 10), "gone")
+
+
 def phase(name: str, interval: float, sources: int) -> float:
     """How many seconds the source called `name` waits before a first or overdue poll.
 
@@ -60,7 +135,9 @@ def phase(name: str, interval: float, sources: int) -> float:
     return fraction * span
 
 
-def state_after(failures: int, *, misshapen: bool = False) -> State:
+def state_after(failures: int, *, misshapen: bool = False, gone: bool = False) -> State:
     """The state to show after `failures` failures in a row; `misshapen` tells that the source answers, but not with
-    what a feed should be (see :mod:`digestd.feed.shape`)."""
+    what a feed should be (see :mod:`digestd.feed.shape`); `gone` that it is (see :mod:`digestd.feed.gone`)."""
+    if gone:
+        return "gone"
     return "degraded" if misshapen or failures >= DEGRADED_AFTER else "active"

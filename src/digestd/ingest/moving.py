@@ -5,17 +5,18 @@ from __future__ import annotations
 from digestd.feed import moving
 from digestd.feed.moving import Moved
 from digestd.log import get_logger
-from digestd.model import Source, Step, mask_url
+from digestd.model import PollState, Source, Step, mask_url
 from digestd.store import Recorded, StepRecord
 
 
-def moved_by(source: Source, step: Step, *, counts: bool) -> Moved:
-    """What is to be written of where `source` leads after `step`, which `counts` against it where it failed."""
+def moved_by(source: Source, step: Step, next_state: PollState, *, counts: bool) -> Moved:
+    """What is to be written of where `source` leads after `step`, which leaves `next_state`, and `counts` against it
+    where it failed."""
     if step.failure is None:
-        return Moved(step.next_state, step.effective_url)
+        return Moved(next_state, step.effective_url)
     if not counts:
-        return Moved(step.next_state)
-    return moving.after_failure(step.next_state, step.failure, adopted=source.effective_url is not None)
+        return Moved(next_state)
+    return moving.after_failure(next_state, step.failure, adopted=source.effective_url is not None)
 
 
 def tell_moved(source: Source, record: StepRecord, answer: Recorded) -> None:

@@ -76,6 +76,7 @@ class Poller:
         chance: random.Random,
         extract: bool = True,
         news: Bell | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._doors = doors
@@ -86,6 +87,7 @@ class Poller:
         self._chance = chance
         self._extract = extract
         self._news = news or Bell()
+        self._now = now
         self._large_bodies = LargeBodies()
 
     def adopt(self, settings: WorkerSettings) -> None:
@@ -203,9 +205,9 @@ class Poller:
     def _watch_network(self, url: str, failure: Failure | None) -> None:
         host = host_of(url)
         if failure is None or failure.cause in ANSWERED:
-            if self._network.answered(host):
+            if self._network.answered(host, trio.current_time()):
                 get_logger().warning("worker.network.back")
-        elif failure.cause in UNREACHED and self._network.failed_to_connect(host):
+        elif failure.cause in UNREACHED and self._network.failed_to_connect(host, trio.current_time()):
             get_logger().error(
                 "worker.network.away", effect="failures to connect are not counted against sources"
             )
@@ -214,12 +216,19 @@ class Poller:
         self, claim: Claim, step: Step, course: Course, began: float
     ) -> tuple[StepRecord, Recorded | LeaseLost | Refused]:
         chance, offline = self._chance.random(), self._network.offline
-        verdict = judge(claim, step, self._settings, chance=chance, offline=offline)
+        now = self._now()
+        verdict = judge(claim, step, self._settings, now=now, chance=chance, offline=offline)
         seconds = trio.current_time() - began
         in_time = seconds < self._settings.poll_timeout_seconds / 2
         final = not (step.more and in_time) or step.failure is not None
         record = record_of(
-            claim, step, verdict, lease_seconds=self.lease_seconds, final=final, extract=self._extract
+            claim,
+            step,
+            verdict,
+            now=now,
+            lease_seconds=self.lease_seconds,
+            final=final,
+            extract=self._extract,
         )
         if (final or step.documents) and not is_put_off(step):
             status = step.failure.status if step.failure else None

@@ -4,14 +4,25 @@ nothing."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from digestd.config import WorkerSettings
 from digestd.config.access import Access
 from digestd.errors import BadURL, ConfigurationError, NotAFeed
-from digestd.feed import shape
-from digestd.feed.schedule import Schedule, after_deferral, after_failure, after_success, state_after
+from digestd.feed import gone, shape
+from digestd.feed.schedule import (
+    LONGEST_HINT_SECONDS,
+    Rhythm,
+    Schedule,
+    after_deferral,
+    after_failure,
+    after_success,
+    state_after,
+    while_gone,
+)
+from digestd.feed.silence import labelled, silence
 from digestd.ingest.moving import moved_by
-from digestd.model import Failure, PollState, Step
+from digestd.model import Failure, PollState, SourceSpec, Step
 from digestd.store import Claim, StepRecord
 
 UNREACHED = frozenset({"dns", "connect"})
@@ -30,29 +41,56 @@ _LONGEST_MESSAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How many failures in a row a step makes of its source, and when it comes back."""
+    """How many failures in a row a step makes of its source, when it comes back, what it leaves for the next, and
+    whether the source is gone."""
 
     consecutive_failures: int
     schedule: Schedule
+    next_state: PollState
+    gone: bool = False
 
 
-def judge(claim: Claim, step: Step, settings: WorkerSettings, *, chance: float, offline: bool) -> Verdict:
+def judge(
+    claim: Claim, step: Step, settings: WorkerSettings, *, now: datetime, chance: float, offline: bool
+) -> Verdict:
     """Judge `step` of the source of `claim`; `chance` from [0, 1) draws the jitter, `offline` tells that our own
     network is away."""
-    spec, failure = claim.source.spec, step.failure
-    interval = spec.interval_seconds if spec.interval_seconds is not None else settings.interval_seconds
-    jitter = spec.jitter_seconds if spec.jitter_seconds is not None else settings.jitter_seconds
+    rhythm, failure = rhythm_of(claim.source.spec, settings), step.failure
     if failure is None:
-        return Verdict(0, after_success(interval, jitter, chance))
+        schedule = after_success(rhythm, step.hints, now, chance)
+        return Verdict(0, schedule, gone.after_success(step.next_state))
     if is_put_off(step):
         seconds = failure.retry_after_seconds or _PUT_OFF_SECONDS
-        return Verdict(
-            claim.consecutive_failures, Schedule(seconds + chance * min(jitter, seconds), "put_off")
-        )
+        schedule = Schedule(seconds + chance * min(rhythm.jitter, seconds), "put_off")
+        return Verdict(claim.consecutive_failures, schedule, step.next_state)
     if failure.cause in UNREACHED and offline:
-        return Verdict(claim.consecutive_failures, after_deferral(interval, jitter, chance))
+        schedule = after_deferral(rhythm.interval, rhythm.jitter, chance)
+        return Verdict(claim.consecutive_failures, schedule, step.next_state)
     failures = claim.consecutive_failures + 1
-    return Verdict(failures, after_failure(failures, interval, jitter, chance, failure.retry_after_seconds))
+    farewell = gone.after_failure(step.next_state, failure, now)
+    if farewell.gone:
+        return Verdict(failures, while_gone(rhythm.interval, chance), farewell.state, gone=True)
+    retry_after = failure.retry_after_seconds
+    schedule = after_failure(failures, rhythm.interval, rhythm.jitter, chance, retry_after)
+    return Verdict(failures, schedule, farewell.state)
+
+
+def rhythm_of(spec: SourceSpec, settings: WorkerSettings) -> Rhythm:
+    """How often the source of `spec` is to be polled: as it says itself, else as `settings` say. An interval of its own
+    is no matter of choice, unless it says `adaptive`, too."""
+    options = spec.options
+    adaptive = options.get("adaptive")
+    if not isinstance(adaptive, bool):
+        adaptive = settings.adaptive and spec.interval_seconds is None
+    longest_hint = options.get("longest_hint_seconds")
+    if not isinstance(longest_hint, int | float):
+        longest_hint = LONGEST_HINT_SECONDS
+    return Rhythm(
+        settings.interval_seconds if spec.interval_seconds is None else spec.interval_seconds,
+        settings.jitter_seconds if spec.jitter_seconds is None else spec.jitter_seconds,
+        (settings.adaptive_min_seconds, settings.adaptive_max_seconds) if adaptive else None,
+        0.0 if options.get("hints") is False else longest_hint,
+    )
 
 
 def is_put_off(step: Step) -> bool:
@@ -61,14 +99,21 @@ def is_put_off(step: Step) -> bool:
 
 
 def record_of(
-    claim: Claim, step: Step, verdict: Verdict, *, lease_seconds: float, final: bool, extract: bool
+    claim: Claim,
+    step: Step,
+    verdict: Verdict,
+    *,
+    now: datetime,
+    lease_seconds: float,
+    final: bool,
+    extract: bool,
 ) -> StepRecord:
     """What to write of `step`; `final` gives the lease back, `extract` tells whether article pages are fetched at all.
     A poll that ends with more to come is due at once."""
     failure, remark = step.failure, shape.remembered(step.next_state)
     misshapen = remark is not None or (failure is not None and _is_misshapen(failure))
     counts = verdict.consecutive_failures > claim.consecutive_failures
-    moved = moved_by(claim.source, step, counts=counts)
+    moved = moved_by(claim.source, step, verdict.next_state, counts=counts)
     from_feed = claim.source.spec.options.get("content") == "feed"
     unfinished = step.more and failure is None
     return StepRecord(
@@ -77,14 +122,14 @@ def record_of(
         next_state=moved.state,
         succeeded=failure is None,
         consecutive_failures=verdict.consecutive_failures,
-        state=state_after(verdict.consecutive_failures, misshapen=misshapen),
+        state=state_after(verdict.consecutive_failures, misshapen=misshapen, gone=verdict.gone),
         schedule_reason=verdict.schedule.reason,
         next_delay_seconds=0.0 if unfinished and final else verdict.schedule.delay_seconds,
         lease_seconds=lease_seconds,
         entries=tuple(entry for document in step.documents for entry in document.entries),
         skip_pages=_FROM_FEED if from_feed else None if extract else _NOT_EXTRACTED,
         left_out=tuple(one for document in step.documents for one in document.left_out),
-        last_error=_words(failure, remark),
+        last_error=_words(failure, f"shape: {remark}" if remark else _silence(step, now)),
         final=final,
         effective_url=moved.effective_url,
         whole=step.whole and not step.more,
@@ -100,7 +145,12 @@ def _words(failure: Failure | None, remark: str | None) -> str | None:
     """What `digestd sources` says: of a failure first, as it is newer than what the last document looked like."""
     if failure is not None:
         return f"{failure.cause}: {failure.message}"[:_LONGEST_MESSAGE]
-    return f"shape: {remark}"[:_LONGEST_MESSAGE] if remark else None
+    return remark and remark[:_LONGEST_MESSAGE]
+
+
+def _silence(step: Step, now: datetime) -> str | None:
+    words = silence(step.hints.newest_at, step.hints.gap_seconds, now)
+    return words and labelled(words)
 
 
 def late(state: PollState, limit: float) -> Step:

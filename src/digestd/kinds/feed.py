@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from digestd.errors import HTTPStatus, NotAFeed, ParserFailed, RedirectFailed, SourceError
-from digestd.feed import asking, moving, paging, shape
+from digestd.feed import asking, hints, moving, paging, shape
 from digestd.feed.meaning import meaning_of
 from digestd.kinds import Http, Tools
-from digestd.model import Document, Failure, PollState, Response, Source, Step
+from digestd.model import Document, Failure, Hints, PollState, Response, Source, Step
 
 # Part of the stored body hash: raising it makes every feed be read again after the parser changed what it gives.
 _PARSER_VERSION = "1"
@@ -42,6 +43,8 @@ class FeedKind:
                 return await self._page(source, question.state, older, http)
             response = await http.get(url, headers={"Accept": _ACCEPT, **question.headers})
             done = await self._answered(source, question, response, asked, now)
+            cached = replace(done.hints, cache_seconds=hints.of_headers(response.headers, now))
+            done = replace(done, hints=cached)
             return _moved(done, source, http.mark, response.moved_to, question.state, now)
         except SourceError as error:
             failure = failure_of(error)
@@ -54,7 +57,7 @@ class FeedKind:
     ) -> Step:
         if response.not_modified:
             kept = asking.after_304(question.state, response.headers)
-            return Step(next_state=kept, unchanged=True)
+            return Step(next_state=kept, unchanged=True, hints=hints.remembered(kept.cursor))
         if response.status == 226 and question.is_conditional:
             return await self._delta(source, question.state, response)
         return await self._document(source, question.state, response, asked, now)
@@ -69,12 +72,14 @@ class FeedKind:
         meaning = asking.meaning_in(state) if same else _meaning(response.body)
         if same or (meaning is not None and meaning == asking.meaning_in(state)):
             kept = asking.after_document(state, response.headers, body_hash, meaning, asked, now)
-            return Step(next_state=kept, unchanged=True, body_bytes=size)
+            remembered = hints.remembered(kept.cursor)
+            return Step(next_state=kept, unchanged=True, body_bytes=size, hints=remembered)
         document = await self._read(response, source.spec.url)
+        hinted = hints.of_document(document, now)
         # What was cut off was not seen: the next poll has to bring it again, not a 304.
         reached = state
         if document.whole:
-            shaped = replace(state, cursor=shape.remember(document, state))
+            shaped = replace(state, cursor=_cursor(document, hinted, state))
             reached = asking.after_document(shaped, response.headers, body_hash, meaning, asked, now)
         return Step(
             next_state=reached,
@@ -85,6 +90,7 @@ class FeedKind:
             older=paging.begin(document, _older(document, response), state, reached, source.url)
             if _pages(source)
             else None,
+            hints=hinted,
         )
 
     async def _page(self, source: Source, state: PollState, left: paging.Paging, http: Http) -> Step:
@@ -102,13 +108,17 @@ class FeedKind:
             body_bytes=len(response.body),
             overlaps=paging.stops_short(left, offered),
             older=paging.onward(state, left, document, offered),
+            hints=hints.remembered(state.cursor),
         )
 
     async def _delta(self, source: Source, state: PollState, response: Response) -> Step:
         """The new entries alone (RFC 3229): nothing in it says that others have gone."""
         document = await self._read(response, source.spec.url)
         reached = asking.after_delta(state, response.headers) if document.whole else state
-        return Step(next_state=reached, documents=(document,), body_bytes=len(response.body))
+        remembered = hints.remembered(reached.cursor)
+        return Step(
+            next_state=reached, documents=(document,), body_bytes=len(response.body), hints=remembered
+        )
 
     async def _read(self, response: Response, source_url: str) -> Document:
         content_type = response.headers.get("content-type")
@@ -117,6 +127,10 @@ class FeedKind:
         except NotAFeed as error:
             explained = shape.explain(str(error), response.body, response.url, response.headers)
             raise NotAFeed(explained) from error
+
+
+def _cursor(document: Document, hinted: Hints, before: PollState) -> Mapping[str, object] | None:
+    return {**(shape.remember(document, before) or {}), **hints.to_cursor(hinted)} or None
 
 
 def _pages(source: Source) -> bool:
