@@ -186,3 +186,11 @@ def test_it_is_as_if_the_last_minute_were_counted_anew_each_time(
         last = {name: failed for at, name, failed in noted if at > now - 60}
         half = len(last) >= 5 and 2 * sum(last.values()) >= len(last)
         assert detector.offline is (in_a_row >= 5 or half)
+
+
+def test_failures_of_more_than_a_minute_ago_are_no_evidence() -> None:
+    detector = healthy()
+    assert not polled(detector, fine=40, failed=4, now=0)
+    for number in range(6):
+        detector.answered(f"host{number}", 61)
+    assert not detector.failed_to_connect("host150", 61)
