@@ -78,7 +78,8 @@ class Bench:
         **worker: float,
     ) -> None:
         began = trio.current_time()
-        self.store = store or MemoryStore(lambda: EPOCH + timedelta(seconds=trio.current_time() - began))
+        self.now = lambda: EPOCH + timedelta(seconds=trio.current_time() - began)
+        self.store = store or MemoryStore(self.now)
         self.kind = FunctionKind(step)
         self.metrics = Metrics(began)
         self.settings = WorkerSettings(**{"jitter_seconds": 0, **worker})  # type: ignore[arg-type]
@@ -100,6 +101,7 @@ class Bench:
             settings=self.settings,
             chance=chance,
             news=self.news,
+            now=self.now,
         )
         self.around = Surroundings(poller, access, self.hosts, self.slots, self.shutdown, chance)
 
