@@ -24,13 +24,13 @@ GOOD, HOSTILE = 200, 200
 INTERVAL = 10.0
 SECONDS = 55.0
 FEWEST_ROUNDS = 2
-# A second is what we aim at; measured were 0.5 s for 99 of 100 and up to 1.1 s, when a parser's process starts anew.
-LATE = 2.0
+# Measured on two cores with nothing beside it: 0.48 and 0.59 s; with pages 0.72, 0.75 and 0.92 s, too near to a second
+# for a machine that does something else meanwhile.
+LATE, LATE_BESIDE_PAGES = 1.0, 2.0
 MOST_MEGABYTES = 700.0
 SETTINGS: dict[str, dict[str, Any]] = {
     "worker": {"interval_seconds": INTERVAL, "max_sources": 20},
     "fetch": {"timeout_seconds": 5},
-    "extract": {"enabled": False},
 }
 
 
@@ -105,25 +105,27 @@ def lateness(asked: Sequence[Asked]) -> list[tuple[float, float, str]]:
 
 
 @pytest.mark.slow
-def test_good_sources_are_on_time_beside_as_many_hostile_ones(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pages", [False, True], ids=["feeds alone", "pages, too"])
+def test_good_sources_are_on_time_beside_as_many_hostile_ones(tmp_path: Path, pages: bool) -> None:
+    """With pages, every hostile feed that can be read leads to hostile pages, too."""
     with open_farm(GOOD) as farm, open_hostile_farm(HOSTILE) as hostile:
         for number in range(GOOD):
             farm.grow(f"{'busy' if number % 2 else 'calm'}{number}", 5)
         # Those that are busy bring something new each time, so that they need a parser.
         farm.on_request = lambda asked: farm.grow(asked.name) if asked.name.startswith("busy") else None
-        file = write_settings(tmp_path, farm.sources() | hostile, **SETTINGS)
+        file = write_settings(tmp_path, farm.sources() | hostile, extract={"enabled": pages}, **SETTINGS)
         with Digestd(["-c", str(file)], tmp_path, {}) as process, watching(process.process.pid) as watch:
             time.sleep(SECONDS)
             process.send(signal.SIGTERM)
             assert process.end() == 0
-        expect_good_ones_on_time(farm, watch)
+        expect_good_ones_on_time(farm, watch, LATE_BESIDE_PAGES if pages else LATE)
         assert max(watch.megabytes) < MOST_MEGABYTES
         assert "Traceback" not in process.stderr
         kept = Database(tmp_path).entries()
         assert {entry for entry in kept if entry[0] not in hostile} == farm.guids()
 
 
-def expect_good_ones_on_time(farm: Farm, watch: Watch) -> None:
+def expect_good_ones_on_time(farm: Farm, watch: Watch, longest_late: float) -> None:
     assert len(farm.requests) == GOOD
     assert min(farm.requests.values()) >= FEWEST_ROUNDS
     late = lateness(farm.asked)
@@ -132,6 +134,6 @@ def expect_good_ones_on_time(farm: Farm, watch: Watch) -> None:
     print(figures)
     for seconds, at, name in late:
         machine = watch.delay_around(at - INTERVAL, at)
-        assert seconds - machine <= LATE, (
+        assert seconds - machine <= longest_late, (
             f"{name} was {seconds:.2f} s late, the machine {machine:.2f} s: {figures}"
         )

@@ -206,4 +206,6 @@ def test_postgresql_agrees(shared_database: str, turns: list[Turn]) -> None:
 
 def empty(bench: SqlBench) -> None:
     with bench.engine.begin() as connection:
-        connection.execute(text("TRUNCATE sources, articles, entries_set_aside, fetches, tombstones, tombstones, fetches"))
+        connection.execute(
+            text("TRUNCATE sources, articles, entries_set_aside, fetches, tombstones, tombstones, fetches")
+        )
