@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -109,8 +110,10 @@ def away(began: float, ended: float) -> Callable[[Mapping[str, str], float], Res
     return answer
 
 
-async def simulated(sites: Mapping[str, Site], days: float) -> Bench:
-    """Poll `sites` for so many days of the clock."""
+async def simulated(
+    sites: Mapping[str, Site], days: float, *, jump: timedelta = timedelta(0), at: float = 0.0
+) -> Bench:
+    """Poll `sites` for so many days. The wall clock takes a `jump` once, `at` so many seconds."""
 
     async def step(source: Source, state: PollState) -> Step:
         site = sites[source.name]
@@ -126,8 +129,10 @@ async def simulated(sites: Mapping[str, Site], days: float) -> Bench:
     chance = random.Random(1)
     async with trio.open_nursery() as nursery:
         for status in statuses:
-            nursery.start_soon(SourceLife(status, bench.around).run, chance.uniform(0, 60))
-        await trio.sleep(days * DAY)
+            nursery.start_soon(SourceLife(status, bench.around).run, chance.uniform(0, 300))
+        await trio.sleep(at)
+        bench.clock_is_ahead = jump
+        await trio.sleep(days * DAY - at)
         bench.shutdown.begin()
     return bench
 
@@ -216,3 +221,20 @@ async def test_an_outage_of_ours_is_nobody_s_failure_and_over_at_once(autojump_c
     returned = sorted(moment for site in sites.values() for moment in site.asked if moment >= DAY / 2)[:12]
     assert max(after - before for before, after in pairwise(returned)) > 1
     assert returned[-1] - returned[0] > 30
+
+
+@pytest.mark.parametrize(
+    "jump", [timedelta(hours=9), timedelta(days=400), timedelta(hours=-9), timedelta(days=-400)]
+)
+async def test_a_suspend_or_a_clock_that_is_set_makes_no_herd_and_no_pause(
+    jump: timedelta, autojump_clock: MockClock
+) -> None:
+    sites = {f"s{number}": Site(served(every=30 * DAY)) for number in range(100)}
+    await simulated(sites, 0.1, jump=jump, at=4_000)
+    for site in sites.values():
+        assert min(site.gaps) >= 300
+        assert max([*site.gaps, DAY / 10 - site.asked[-1]]) <= 361
+    asked = sorted(moment for site in sites.values() for moment in site.asked)
+    busiest = max(sum(moment <= other < moment + 10 for other in asked) for moment in asked)
+    # One in 3.3 s on average, and 10 s of as many as start at random.
+    assert busiest <= 12

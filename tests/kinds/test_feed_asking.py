@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from digestd.errors import HTTPStatus
 from digestd.feed.parse import parse_feed
 from digestd.kinds import Tools
+from digestd.kinds import feed as module
 from digestd.kinds.feed import FeedKind
 from digestd.model import Document, PollState, Response, Source, SourceSpec, Step
 
@@ -149,6 +152,16 @@ async def test_what_was_asked_otherwise_is_asked_for_whole_and_read_again() -> N
     assert (site.unconditional, site.parsed) == (3, 3)
     await reader.poll()
     assert (site.unconditional, site.parsed) == (3, 3)
+
+
+async def test_a_release_that_reads_more_reads_everything_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+    reader = Reader(site)
+    await reader.poll()
+    monkeypatch.setattr(module, "_PARSER_VERSION", "next")
+    for _ in range(3):
+        await reader.poll()
+    assert (site.unconditional, site.parsed) == (2, 2)
 
 
 async def test_dates_of_building_and_counts_of_comments_are_no_change() -> None:

@@ -74,7 +74,7 @@ async def test_a_document_read_whole_is_remembered() -> None:
     assert (state.etag, state.last_modified) == ('"newer"', "Mon, 23 Nov 2026 11:00:00 GMT")
     assert state.body_hash == hash_of(FEED)
     assert state.cursor == {
-        "asked": hashlib.sha256(URL.encode()).hexdigest()[:8],
+        "asked": hashlib.sha256(f"1:{URL}".encode()).hexdigest()[:8],
         "full_at": NOW.isoformat(),
         "meaning": f"1:{meaning_of(FEED)}",
     }

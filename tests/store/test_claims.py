@@ -44,6 +44,7 @@ def test_a_source_never_polled_is_taken() -> None:
         ({"lease_expires_at": in_seconds(9), "next_fetch_at": in_seconds(99)}, Wait(9, "leased")),
         ({"next_fetch_at": in_seconds(0.5)}, Wait(0.5, "not_due")),
         ({"next_fetch_at": in_seconds(9), "unfinished_claims": 5}, Wait(9, "not_due", 5)),
+        ({"next_fetch_at": in_seconds(9), "last_fetched_at": in_seconds(60)}, Wait(9, "not_due")),
     ],
 )
 def test_what_is_answered_at_once(changes: dict[str, Any], expected: Wait | Gone) -> None:
@@ -60,6 +61,7 @@ def test_what_is_answered_at_once(changes: dict[str, Any], expected: Wait | Gone
         {"unfinished_claims": 2},
         {"unfinished_claims": 3, "schedule_reason": "unfinished_claims:3"},
         {"next_fetch_at": in_seconds(9), "force": True},
+        {"next_fetch_at": in_seconds(7_200), "last_fetched_at": in_seconds(6_900)},
     ],
 )
 def test_what_is_taken(changes: dict[str, Any]) -> None:

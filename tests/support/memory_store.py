@@ -434,7 +434,8 @@ def _standing(row: Mapping[str, Any]) -> Standing:
 
 
 def _written(after: Standing) -> dict[str, Any]:
-    return {name: getattr(after, name) for name in Standing.__slots__ if name != "enabled"}
+    unwritten = {"enabled", "last_fetched_at"}
+    return {name: getattr(after, name) for name in Standing.__slots__ if name not in unwritten}
 
 
 def _source(row: Mapping[str, Any]) -> Source:

@@ -78,7 +78,8 @@ class Bench:
         **worker: float,
     ) -> None:
         began = trio.current_time()
-        self.now = lambda: EPOCH + timedelta(seconds=trio.current_time() - began)
+        self.clock_is_ahead = timedelta(0)
+        self.now = lambda: EPOCH + timedelta(seconds=trio.current_time() - began) + self.clock_is_ahead
         self.store = store or MemoryStore(self.now)
         self.kind = FunctionKind(step)
         self.metrics = Metrics(began)

@@ -55,9 +55,10 @@ def question(state: PollState, asked: str, now: datetime) -> Question:
     return Question(noted, {} if full_at is not None and full_at <= now else held)
 
 
-def asked_as(url: str, own: str) -> str:
-    """What validators belong to: the `url`, and the source's `own` header fields (a mark of them)."""
-    mark = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+def asked_as(url: str, own: str, parser: str) -> str:
+    """What validators belong to: the `url`, the source's `own` header fields (a mark of them), and the version of the
+    `parser`: of what another one read a 304 would tell nothing."""
+    mark = hashlib.sha256(f"{parser}:{url}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{mark}:{own}" if own else mark
 
 

@@ -33,7 +33,7 @@ class FeedKind:
         """See :meth:`digestd.kinds.Kind.step`. Conditional requests as in RFC 9110, 13.1."""
         now = self._now()
         url = moving.url_of(source, http.mark)
-        asked = asking.asked_as(url, http.mark)
+        asked = asking.asked_as(url, http.mark, _PARSER_VERSION)
         question = asking.question(state, asked, now)
         # It belongs to the source, not to what was asked.
         question = replace(question, state=moving.carried(state, question.state))

@@ -13,6 +13,8 @@ LONGEST_PAUSE_SECONDS = 86_400.0
 
 _LONGEST_SPACING_SECONDS = 3_600.0
 _SHORTEST_WAIT_SECONDS = 0.001
+# A clock that is kept in step goes back by less.
+_CLOCK_STEP_SECONDS = 60.0
 _FIRST_PUT_OFF_SECONDS = 30
 _LONGEST_PUT_OFF_SECONDS = 86_400
 
@@ -28,6 +30,7 @@ class Standing:
     schedule_reason: str | None
     unfinished_claims: int
     lease_expires_at: datetime | None
+    last_fetched_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +83,30 @@ def decide_claim(
     """Answer `request` for a source that stands as `row`, by the database's clock `now`.
 
     From `limit` unfinished claims on, a source is put off once for each further one: 30 seconds, doubled
-    each time, at most a day. That it was is told by its schedule reason.
+    each time, at most a day. That it was is told by its schedule reason. One whose last poll lies in the future is due.
     """
     if (reason := _gone(row)) is not None:
         return Gone(reason)
     if row.lease_expires_at is not None and row.lease_expires_at > now:
         return Wait((row.lease_expires_at - now).total_seconds(), "leased", row.unfinished_claims)
-    if not request.force and row.next_fetch_at is not None and row.next_fetch_at > now:
+    if (
+        not request.force
+        and row.next_fetch_at is not None
+        and row.next_fetch_at > now
+        and not _set_back(row, now)
+    ):
         return Wait((row.next_fetch_at - now).total_seconds(), "not_due", row.unfinished_claims)
     count = row.unfinished_claims
     if count >= limit and row.schedule_reason != _put_off_reason(count):
         return _put_off(row, now, limit)
     expires = now + timedelta(seconds=request.lease_seconds)
     return Take(replace(row, unfinished_claims=count + 1, lease_expires_at=expires))
+
+
+def _set_back(row: Standing, now: datetime) -> bool:
+    """Whether the clock was set back since the last poll: when the next one was to be tells nothing then, and nobody is
+    to wait until the clock is where it was."""
+    return _ahead(row.last_fetched_at, now) > _CLOCK_STEP_SECONDS
 
 
 def _gone(row: Standing) -> str | None:

@@ -266,6 +266,7 @@ def _standing(row: Row[Any]) -> Standing:
         schedule_reason=row.schedule_reason,
         unfinished_claims=row.unfinished_claims,
         lease_expires_at=row.lease_expires_at,
+        last_fetched_at=row.last_fetched_at,
     )
 
 
