@@ -10,6 +10,7 @@ import pytest
 
 from support.farm import Farm
 from support.process import run, write_settings
+from support.publishers import Answer, Request, open_publishers
 
 
 def kept(folder: Path) -> list[tuple[str, str]]:
@@ -160,3 +161,25 @@ def test_a_missing_package_exits_with_78_and_names_it(tmp_path: Path) -> None:
     assert done.stderr == (
         "digestd: the package 'feedparser' is missing; install digestd again with pip, in the environment it runs in\n"
     )
+
+
+def shrinking(request: Request, number: int) -> Answer:
+    """A feed of three entries, which has one from its second answer on."""
+    items = "".join(f"<item><guid>{n}</guid><title>{n}</title></item>" for n in range(1 if number else 3))
+    return Answer(200, f"<rss version='2.0'><channel><title>t</title>{items}</channel></rss>".encode())
+
+
+@pytest.mark.slow
+def test_who_runs_nothing_but_once_has_retention_too(tmp_path: Path) -> None:
+    with open_publishers({"one": shrinking}) as publishers:
+        file = write_settings(
+            tmp_path, {"one": publishers["one"].url}, retention={"days": 1}, extract={"enabled": False}
+        )
+        for arguments, left in (("--all", 3), ("--all", 3), ("--source=one", 3), ("--all", 1)):
+            done = run(["--once", arguments, "-c", str(file)], tmp_path)
+            assert done.returncode == 0
+            assert len(kept(tmp_path)) == left
+            # Years pass.
+            with closing(sqlite3.connect(tmp_path / "state" / "digestd.db")) as connection, connection:
+                connection.execute("UPDATE articles SET left_at = '2020' || substr(left_at, 5)")
+    assert "worker.retention.complete" in done.stderr
