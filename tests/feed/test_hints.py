@@ -208,7 +208,7 @@ def test_hostile_documents_take_no_time(piece: str) -> None:
 whole_seconds = st.none() | st.integers(1, int(LONGEST_SECONDS)).map(float)
 hinted = st.builds(
     Hints,
-    cache_seconds=st.none(),
+    cache_seconds=whole_seconds,
     ttl_seconds=whole_seconds,
     skip_hours=st.sets(st.integers(0, 23), max_size=23).map(lambda found: tuple(sorted(found))),
     skip_days=st.sets(st.integers(0, 6), max_size=6).map(lambda found: tuple(sorted(found))),
@@ -224,7 +224,7 @@ def test_what_is_kept_comes_back(hints: Hints) -> None:
 
 
 def test_of_nothing_nothing_is_kept() -> None:
-    assert to_cursor(Hints(cache_seconds=5.0)) == {}
+    assert to_cursor(Hints()) == {}
     assert remembered(None) == remembered({"asked": "x"}) == Hints()
 
 
@@ -238,10 +238,13 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(["ttl", "hours", "days", "gap", "newest"]), json_values) | json_values)
+@given(
+    st.dictionaries(st.sampled_from(["cache", "ttl", "hours", "days", "gap", "newest"]), json_values)
+    | json_values
+)
 def test_a_damaged_row_gives_what_is_sound_of_it(row: Any) -> None:
     hints = remembered({"hints": row})
-    for seconds in (hints.ttl_seconds, hints.gap_seconds):
+    for seconds in (hints.cache_seconds, hints.ttl_seconds, hints.gap_seconds):
         assert seconds is None or (math.isfinite(seconds) and 0 < seconds <= LONGEST_SECONDS)
     assert len(hints.skip_hours) < 24
     assert len(hints.skip_days) < 7

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from digestd.feed.parse import parse_feed
@@ -68,16 +68,20 @@ async def test_a_document_tells_when_to_come_back() -> None:
 
 
 async def test_304_and_an_unchanged_body_tell_what_the_last_document_said() -> None:
-    first, second, third, last = await polled(
+    steps = await polled(
         answer(200, feed(5), cache_control="max-age=600"),
         answer(304, cache_control="max-age=900"),
+        answer(304),
+        answer(304, expires="Mon, 23 Nov 2026 12:05:00 GMT"),
+        answer(304, cache_control="no-cache"),
+        answer(304),
+        answer(200, feed(5), cache_control="max-age=5"),
         answer(200, feed(5)),
         answer(304),
     )
-    assert first.hints.cache_seconds == 600
-    assert second.hints.cache_seconds == 900
-    assert (third.unchanged, third.hints) == (True, WHOLE)
-    assert last.hints == WHOLE
+    assert [step.hints.cache_seconds for step in steps] == [600, 900, 900, 300, None, None, 5, None, None]
+    assert {replace(step.hints, cache_seconds=None) for step in steps} == {WHOLE}
+    assert [step.unchanged for step in steps] == [False] + [True] * 8
 
 
 async def test_a_document_that_says_nothing_takes_back_what_was_said() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from digestd.model import Document, Hints
+from digestd.model import Document, Hints, PollState, Response
 
 NEWEST_ENTRIES = 20
 """How many entries, the newest, show how often there are any."""
@@ -19,7 +20,7 @@ FEWEST_DATES = 3
 """Fewer different dates show no habit."""
 LONGEST_SECONDS = 10 * 366 * 86_400.0
 
-_HINTS = "hints"
+_HINTS, _CACHE = "hints", "cache"
 _PERIODS = {
     "hourly": 3_600.0,
     "daily": 86_400.0,
@@ -99,9 +100,29 @@ def of_headers(headers: Mapping[str, str], now: datetime) -> float | None:
     return None if ends is None else _bounded((ends - (sent or now)).total_seconds())
 
 
+def caching(state: PollState, response: Response, now: datetime) -> PollState:
+    """`state` with how long `response` may be cached; a 304 that says nothing of it leaves in force what was said before
+    (RFC 9111, 4.3.4)."""
+    headers = response.headers
+    if response.not_modified and not ("cache-control" in headers or "expires" in headers):
+        return state
+    cursor = state.cursor or {}
+    said = cursor.get(_HINTS)
+    others = (
+        {name: value for name, value in said.items() if name != _CACHE} if isinstance(said, Mapping) else {}
+    )
+    seconds = of_headers(headers, now)
+    kept = others if seconds is None else {**others, _CACHE: max(1, round(seconds))}
+    if kept == (said or {}):
+        return state
+    rest = {name: value for name, value in cursor.items() if name != _HINTS}
+    return replace(state, cursor={**rest, _HINTS: kept} if kept else rest or None)
+
+
 def to_cursor(hints: Hints) -> dict[str, object]:
     """What of `hints` is kept in a cursor for the answers that bring no document."""
     kept = {
+        _CACHE: hints.cache_seconds and max(1, round(hints.cache_seconds)),
         "ttl": hints.ttl_seconds and max(1, round(hints.ttl_seconds)),
         "hours": list(hints.skip_hours),
         "days": list(hints.skip_days),
@@ -118,6 +139,7 @@ def remembered(cursor: Mapping[str, Any] | None) -> Hints:
     if not isinstance(said, Mapping):
         return Hints()
     return Hints(
+        cache_seconds=_sound_seconds(said.get(_CACHE)),
         ttl_seconds=_sound_seconds(said.get("ttl")),
         skip_hours=_sound_numbers(said.get("hours"), 24),
         skip_days=_sound_numbers(said.get("days"), 7),
