@@ -101,7 +101,7 @@ def of_headers(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def caching(state: PollState, response: Response, now: datetime) -> PollState:
-    """`state` with how long `response` may be cached; a 304 that says nothing of it leaves in force what was said before
+    """`state` with how long `response` may be cached. What was said before stays in force where a 304 says nothing of it
     (RFC 9111, 4.3.4)."""
     headers = response.headers
     if response.not_modified and not ("cache-control" in headers or "expires" in headers):
