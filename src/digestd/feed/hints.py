@@ -101,8 +101,8 @@ def of_headers(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def caching(state: PollState, response: Response, now: datetime) -> PollState:
-    """`state` with how long `response` may be cached. What was said before stays in force where a 304 says nothing of it
-    (RFC 9111, 4.3.4)."""
+    """`state` with how long `response` may be cached; what was said before stays in force where a 304 says nothing of
+    it (RFC 9111, 4.3.4)."""
     headers = response.headers
     if response.not_modified and not ("cache-control" in headers or "expires" in headers):
         return state
