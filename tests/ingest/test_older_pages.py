@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from trio.testing import MockClock
@@ -190,6 +190,14 @@ async def poll_with(reader: Reader, again: Callable[[], Awaitable[None]]) -> Pol
     dies_before=st.sets(st.integers(1, 30), max_size=4),
     dies_after=st.sets(st.integers(1, 30), max_size=4),
     published=st.dictionaries(st.integers(1, 30), st.integers(1, 2), max_size=4),
+)
+@example(
+    first=0,
+    then=16,
+    dies_in_request=set(),
+    dies_before={1, 2, 3, 12},
+    dies_after=set(),
+    published={12: 1, 13: 2},
 )
 def test_nothing_is_lost_or_doubled_wherever_the_process_ends(
     first: int,

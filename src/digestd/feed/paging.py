@@ -29,8 +29,8 @@ _OLDER = "older"
 # An archive's pages stay as they are, while what "next" leads to moves with every new entry.
 _RELATIONS = ("prev-archive", "next")
 _LONGEST_URL = 2_000
-# What moves on from one page to the next between two requests is at the end of the first.
-_REMEMBERED = 200
+# What moves on from one page to the next between two requests is at the end of those before.
+_REMEMBERED = 300
 
 # RFC 8288, 3. Every repetition ends at a character that it cannot hold.
 _LONGEST_FIELD = 8_192
@@ -45,8 +45,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 class Paging:
     """What is left to do: ask for `next_url`. `pages` were read, of at most `limit`, and `tries` have failed since.
 
-    `asked` are marks of the URLs that were asked for, `before` of the entries of the last page. `etag`, `last_modified`
-    and `body_hash` are those of the feed's document, to be held once there is no more to do.
+    `asked` are marks of the URLs that were asked for, `before` of the entries that were read last. `etag`,
+    `last_modified` and `body_hash` are those of the feed's document, to be held once there is no more to do.
     """
 
     next_url: str
@@ -116,7 +116,7 @@ def in_hand(state: PollState) -> Paging | None:
 
 
 def unread(document: Document, paging: Paging) -> Document:
-    """`document` without the entries that the page before it brought: what has come on top meanwhile moves all others
+    """`document` without the entries that the pages before it brought: what has come on top meanwhile moves all others
     on, and would look known."""
     seen = frozenset(paging.before)
     entries = tuple(entry for entry in document.entries if _mark_of(entry) not in seen)
@@ -177,7 +177,8 @@ def _going_on(
         return None
     if not same_origin(url, origin):
         return None
-    before = tuple(_mark_of(entry) for entry in document.entries[-_REMEMBERED:])
+    read = dict.fromkeys([*paging.before, *map(_mark_of, document.entries)])
+    before = tuple(read)[-_REMEMBERED:]
     return _kept(state, replace(paging, next_url=url, asked=(*paging.asked, mark), before=before))
 
 

@@ -102,13 +102,18 @@ class FeedKind:
         if not document.whole:
             raise ParserFailed("it was cut off")
         offered = _older(document, response)
+        unread, onward = paging.unread(document, left), paging.onward(state, left, document, offered)
+        size, hinted = len(response.body), hints.remembered(state.cursor)
+        if document.entries and not unread.entries and onward is not None:
+            # So much came on top meanwhile that all of it was read before: it does not say where the known begins.
+            return Step(next_state=onward, documents=(unread,), more=True, body_bytes=size, hints=hinted)
         return Step(
             next_state=paging.ended(state, left),
-            documents=(paging.unread(document, left),),
-            body_bytes=len(response.body),
+            documents=(unread,),
+            body_bytes=size,
             overlaps=paging.stops_short(left, offered),
-            older=paging.onward(state, left, document, offered),
-            hints=hints.remembered(state.cursor),
+            older=onward,
+            hints=hinted,
         )
 
     async def _delta(self, source: Source, state: PollState, response: Response) -> Step:
