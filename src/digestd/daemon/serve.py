@@ -14,6 +14,7 @@ from digestd.daemon.following import Following
 from digestd.daemon.health import Health
 from digestd.daemon.pipeline import Pipeline, open_pipeline, tell_started, tell_stopped
 from digestd.daemon.retention import Retention
+from digestd.daemon.watchdog import watchdog
 from digestd.ingest.supervisor import Supervisor
 from digestd.log import get_logger
 from digestd.metrics import Metrics
@@ -97,7 +98,8 @@ async def _run_sources(
             sources.start_soon(pipeline.extraction.run, name="extraction")
         sources.start_soon(ending.bound_by_grace, sources.cancel_scope, name="shutdown")
         sources.start_soon(health.tick, name="progress ticker")
-        sources.start_soon(_watchdog, notifier, environ, ending, name="watchdog")
+        if (interval := watchdog_interval(environ, os.getpid())) is not None:
+            sources.start_soon(watchdog, notifier, interval, health.stalled, ending.shutdown, name="watchdog")
         notifier.ready(f"polling {len(statuses)} sources")
         sources.start_soon(following.run, sources, name="following")
         sources.start_soon(retention.run, name="retention")
@@ -113,17 +115,6 @@ async def _settle() -> None:
     await trio.lowlevel.checkpoint()
     gc.collect()
     gc.freeze()
-
-
-async def _watchdog(notifier: Notifier, environ: Mapping[str, str], ending: Ending) -> None:
-    """Tell the service manager that the event loop turns (sd_watchdog_enabled(3))."""
-    interval = watchdog_interval(environ, os.getpid())
-    if interval is None:
-        return
-    with ending.shutdown.idle():
-        while True:
-            notifier.watchdog()
-            await trio.sleep(interval)
 
 
 async def _tick(metrics: Metrics, supervisor: Supervisor, notifier: Notifier) -> None:
