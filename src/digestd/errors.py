@@ -8,6 +8,7 @@
     ├── StoreError
     │   ├── StoreUnavailable    the database cannot be reached, or not just now; try again
     │   └── SchemaError         the database was written by a newer digestd            exit status 69
+    ├── BackupError             a backup cannot be written, read or restored           exit status 1
     └── SourceError             one poll of one source failed: a value of a step, never a crash
         ├── FetchError          nothing usable came over the network
         │   ├── BadURL              the URL cannot be asked for                        cause "url"
@@ -68,6 +69,10 @@ class StoreUnavailable(StoreError):
 
 class SchemaError(StoreError):
     """The database's schema is newer than this digestd understands, or is not digestd's."""
+
+
+class BackupError(DigestdError):
+    """A backup cannot be written, read or restored. What was begun is undone."""
 
 
 class SourceError(DigestdError):

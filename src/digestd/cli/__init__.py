@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from digestd import __version__
-from digestd.cli import article_commands, source_commands
+from digestd.cli import article_commands, database_commands, source_commands
 from digestd.cli.options import HELP_NAMES, Config, Level, either
 from digestd.errors import ConfigurationError, DigestdError, StartError, StoreError
 
@@ -33,6 +33,7 @@ Examples:
   digestd -c /etc/digestd/digestd.yaml  the daemon
   digestd sources                       every source, its state, its last error
   digestd articles --failed             articles whose page could not be read, and why
+  digestd db backup digestd.backup      the whole database in one file, while the daemon runs
 
 \b
 Exit status: 0 done, or stopped by a signal; 1 a bug, no such source or
@@ -50,6 +51,7 @@ app = typer.Typer(
 )
 app.add_typer(source_commands.app, name="sources")
 app.add_typer(article_commands.app, name="articles")
+app.add_typer(database_commands.app, name="db")
 
 
 def run() -> None:
