@@ -87,6 +87,18 @@ def without_validators(conditions: Mapping[str, str], now: float) -> Response:
     return Response("https://one.example/", 200, {}, feed(3, built=now))
 
 
+def torrent(every: float, size: int) -> Callable[[Mapping[str, str], float], Response]:
+    """A feed with an entry `every` so many seconds, of which it shows the last `size`."""
+
+    def answer(conditions: Mapping[str, str], now: float) -> Response:
+        count = 1 + int(now // every)
+        items = "".join(f"<item><guid>{n}</guid></item>" for n in range(count, max(0, count - size), -1))
+        body = f"<rss version='2.0'><channel><title>t</title>{items}</channel></rss>".encode()
+        return Response("https://one.example/", 200, {}, body)
+
+    return answer
+
+
 def refused(status: int, retry_after: float | None = None) -> Callable[[Mapping[str, str], float], Response]:
     def answer(conditions: Mapping[str, str], now: float) -> Response:
         raise HTTPStatus("refused", status=status, retry_after=retry_after)
@@ -185,6 +197,19 @@ async def test_publishers_are_asked_as_they_want_to_be_over_two_days(autojump_cl
     broken = sites["broken"].gaps
     assert broken == sorted(broken)
     assert len(broken) <= 10
+
+
+async def test_a_feed_that_shows_too_little_is_asked_often_enough_from_then_on(
+    autojump_clock: MockClock,
+) -> None:
+    # Fifteen entries come in an interval, and seven or nine in half of one.
+    site = Site(torrent(20, 10))
+    bench = await simulated({"torrent": site}, 0.25)
+    assert bench.metrics.overflows == 1
+    missed = 0.25 * DAY / 20 - await articles(bench, "torrent")
+    # Those before the first poll, of the first overflow, and after the last poll.
+    assert missed <= 30
+    assert max(site.gaps[2:]) <= 181
 
 
 async def test_what_is_gone_is_asked_weekly_and_what_is_dead_daily(autojump_clock: MockClock) -> None:

@@ -234,7 +234,7 @@ class Poller:
             status = step.failure.status if step.failure else None
             record = replace(record, fetched=Fetched(step.outcome, status, seconds, step.body_bytes))
         counts = record.consecutive_failures > claim.consecutive_failures
-        record = set_back(weighed(record, step, course, in_time=in_time), step.failure, counts=counts)
+        record = set_back(weighed(record, step, course, now, in_time=in_time), step.failure, counts=counts)
         with our_own():
             return record, await self._recorded(record)
 
