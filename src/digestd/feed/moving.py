@@ -56,8 +56,8 @@ def after_answer(
     """What an answer that was led to `moved_to` (None: that of no permanent redirect) makes of `source`.
 
     `before` is what the poll began with, `reached` what it would leave. A target is believed once it was the same for
-    :data:`AGREED_AFTER`, or at once where it is the same place over https; it is told again only after as long, so that a
-    target which the store does not take is no question at every poll. A redirect is kept to itself that leads to
+    :data:`AGREED_AFTER`, or at once where it is the same place over https; it is told again only after as long, so that
+    a target which the store does not take is no question at every poll. A redirect is kept to itself that leads to
     nowhere else, away from credentials, or from https to http.
     """
     kept = {WANTED: True} if (before.cursor or {}).get(WANTED) else {}
