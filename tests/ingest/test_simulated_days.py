@@ -248,6 +248,15 @@ async def test_an_outage_of_ours_is_nobody_s_failure_and_over_at_once(autojump_c
     assert returned[-1] - returned[0] > 30
 
 
+async def test_while_it_lasts_it_counts_against_nobody_not_even_who_showed_it(
+    autojump_clock: MockClock,
+) -> None:
+    sites = {f"s{number}": Site(away(DAY / 8, DAY)) for number in range(12)}
+    bench = await simulated(sites, 0.14)
+    statuses = [await bench.status(name) for name in sites]
+    assert {(one.consecutive_failures, one.schedule_reason) for one in statuses} == {(0, "offline")}
+
+
 @pytest.mark.parametrize(
     "jump", [timedelta(hours=9), timedelta(days=400), timedelta(hours=-9), timedelta(days=-400)]
 )

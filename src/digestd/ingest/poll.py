@@ -215,9 +215,16 @@ class Poller:
     async def _written(
         self, claim: Claim, step: Step, course: Course, began: float
     ) -> tuple[StepRecord, Recorded | LeaseLost | Refused]:
-        chance, offline = self._chance.random(), self._network.offline
         now = self._now()
-        verdict = judge(claim, step, self._settings, now=now, chance=chance, offline=offline)
+        verdict = judge(
+            claim,
+            step,
+            self._settings,
+            now=now,
+            chance=self._chance.random(),
+            offline=self._network.offline,
+            excused=self._network.excuses(host_of(claim.source.url)),
+        )
         seconds = trio.current_time() - began
         in_time = seconds < self._settings.poll_timeout_seconds / 2
         final = not (step.more and in_time) or step.failure is not None
