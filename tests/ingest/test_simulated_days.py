@@ -123,7 +123,12 @@ def away(began: float, ended: float) -> Callable[[Mapping[str, str], float], Res
 
 
 async def simulated(
-    sites: Mapping[str, Site], days: float, *, jump: timedelta = timedelta(0), at: float = 0.0
+    sites: Mapping[str, Site],
+    days: float,
+    *,
+    jump: timedelta = timedelta(0),
+    at: float = 0.0,
+    interval: float = 300,
 ) -> Bench:
     """Poll `sites` for so many days. The wall clock takes a `jump` once, `at` so many seconds."""
 
@@ -136,12 +141,12 @@ async def simulated(
 
         return await FeedKind(Tools(parse, bench.now)).step(source, state, site)
 
-    bench = Bench(step, interval_seconds=300, jitter_seconds=60)
+    bench = Bench(step, interval_seconds=interval, jitter_seconds=60)
     statuses = await bench.add(*sites)
     chance = random.Random(1)
     async with trio.open_nursery() as nursery:
         for status in statuses:
-            nursery.start_soon(SourceLife(status, bench.around).run, chance.uniform(0, 300))
+            nursery.start_soon(SourceLife(status, bench.around).run, chance.uniform(0, interval))
         await trio.sleep(at)
         bench.clock_is_ahead = jump
         await trio.sleep(days * DAY - at)
@@ -255,6 +260,20 @@ async def test_while_it_lasts_it_counts_against_nobody_not_even_who_showed_it(
     bench = await simulated(sites, 0.14)
     statuses = [await bench.status(name) for name in sites]
     assert {(one.consecutive_failures, one.schedule_reason) for one in statuses} == {(0, "offline")}
+
+
+async def test_who_is_polled_seldom_comes_back_at_once_too(autojump_clock: MockClock) -> None:
+    began, ended = DAY / 2, DAY / 2 + 2 * HOUR
+    sites = {f"s{number}": Site(away(began, ended)) for number in range(40)}
+    bench = await simulated(sites, 0.6, interval=6 * HOUR)
+    touched = [site for site in sites.values() if any(began <= moment < ended for moment in site.asked)]
+    assert len(touched) >= 10
+    assert (
+        sum(len([moment for moment in site.asked if began <= moment < ended]) == 1 for site in touched) >= 4
+    )
+    for site in touched:
+        assert min(moment for moment in site.asked if moment >= ended) <= ended + 121
+    assert {(await bench.status(name)).consecutive_failures for name in sites} == {0}
 
 
 @pytest.mark.parametrize(

@@ -49,10 +49,14 @@ class OutageDetector:
             self._first = frozenset(self._silent | self._recent.failed_hosts())
         return self.offline
 
+    def showed(self, host: str) -> bool:
+        """Whether `host` was among those that showed the last outage: its failure was counted, as nobody could know
+        better yet."""
+        return host in self._first
+
     def excuses(self, host: str) -> bool:
-        """Whether the network is away and `host` was among those that showed it: its failure was counted, as nobody
-        could know better yet."""
-        return self.offline and host in self._first
+        """Whether the network is away, and `host` was among those that showed it."""
+        return self.offline and self.showed(host)
 
 
 class _Recent:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -89,6 +90,7 @@ class Poller:
         self._news = news or Bell()
         self._now = now
         self._large_bodies = LargeBodies()
+        self._unreached: dict[Callable[[], None], str] = {}
 
     def adopt(self, settings: WorkerSettings) -> None:
         """Go by `settings` from the next step on."""
@@ -117,6 +119,16 @@ class Poller:
             except BaseException:
                 await self._store.give_back(Lease(claim.source.id, claim.token))
                 raise
+
+    @contextmanager
+    def hoping(self, url: str, call: Callable[[], None]) -> Iterator[None]:
+        """Within the block `call` is called once our own network is back after an outage that the host of `url` was
+        among the first to show: its sources were put off like any that fail."""
+        self._unreached[call] = host_of(url)
+        try:
+            yield
+        finally:
+            del self._unreached[call]
 
     def tell_put_off(self, name: str, wait: Wait) -> None:
         """Name a source that is suspected of killing the process, wherever failures show."""
@@ -207,6 +219,9 @@ class Poller:
         if failure is None or failure.cause in ANSWERED:
             if self._network.answered(host, trio.current_time()):
                 get_logger().warning("worker.network.back")
+                for call, unreached in self._unreached.items():
+                    if self._network.showed(unreached):
+                        call()
         elif failure.cause in UNREACHED and self._network.failed_to_connect(host, trio.current_time()):
             get_logger().error(
                 "worker.network.away", effect="failures to connect are not counted against sources"
