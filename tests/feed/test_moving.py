@@ -83,6 +83,8 @@ def test_a_target_is_told_once_every_answer_of_a_week_led_there(
         ("http://one.example", "https://one.example:443/"),
         ("http://bücher.example/", "https://xn--bcher-kva.example/"),
         ("http://[::1]:8080/feed", "https://[::1]:8080/feed"),
+        ("http://one.example/feed", "https://one.example/feed/"),
+        ("http://one.example:8080/feed", "https://one.example/feed"),
     ],
 )
 def test_the_same_over_tls_is_believed_at_once(url: str, target: str) -> None:
@@ -93,9 +95,9 @@ def test_the_same_over_tls_is_believed_at_once(url: str, target: str) -> None:
     ("url", "target"),
     [
         ("http://one.example/feed", "https://www.one.example/feed"),
-        ("http://one.example/feed", "https://one.example/feed/"),
+        ("http://one.example/feed", "https://one.example/feed/all"),
         ("http://one.example/feed", "https://one.example/feed?page=1"),
-        ("http://one.example:8080/feed", "https://one.example/feed"),
+        ("http://one.example/feed", "http://one.example/feed/"),
         ("http://one.example/feed", "http://two.example/feed"),
         ("https://one.example/feed", "https://two.example/feed"),
     ],

@@ -38,6 +38,20 @@ def test_five_healthy_hosts_in_a_row_without_an_answer_are_an_outage_of_ours() -
     assert detector.offline
 
 
+def test_the_hosts_that_showed_it_are_excused_while_it_lasts() -> None:
+    detector = answered_by(8)
+    for host in hosts(3):
+        detector.failed_to_connect(host, 0)
+    assert not any(map(detector.excuses, hosts(8)))
+    detector.answered("host7", 0)
+    for host in hosts(8)[3:]:
+        detector.failed_to_connect(host, 10)
+    # Half of eight within a minute, the first three among them.
+    assert [detector.excuses(host) for host in hosts(8)] == [True] * 4 + [False] * 4
+    detector.answered("host7", 20)
+    assert not any(map(detector.excuses, hosts(8)))
+
+
 def test_one_answer_ends_it() -> None:
     detector = answered_by(8)
     for host in hosts(8):

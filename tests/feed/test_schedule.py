@@ -162,10 +162,13 @@ def test_what_is_gone_is_looked_at_weekly() -> None:
 
 def test_failures_double_from_the_second_on_up_to_a_day() -> None:
     delays = [after_failure(n, 300, 0, 0).delay_seconds for n in range(1, 12)]
-    assert delays == [300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 76800, DAY, DAY]
+    assert delays == [300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 76800, DAY / 1.1, DAY / 1.1]
     assert after_failure(1, 5, 0, 0) == Schedule(5, "interval")
     assert after_failure(2, 5, 0, 0) == Schedule(120, "backoff:2")
-    assert after_failure(10**9, 300, 60, 0.9).delay_seconds == DAY
+    # What has failed for long does not come back together either.
+    assert after_failure(10**9, 300, 60, 0).delay_seconds == pytest.approx(DAY / 1.1)
+    assert after_failure(10**9, 300, 60, 0.999).delay_seconds == pytest.approx(DAY, rel=1e-3)
+    assert after_failure(10**9, 300, 3 * 3_600, 0.9).delay_seconds == DAY
 
 
 def test_retry_after_is_a_floor_capped_at_a_day() -> None:

@@ -283,6 +283,13 @@ async def test_other_statuses_are_failures(status: int) -> None:
     assert str(error).startswith(f"the server answered {status}")
 
 
+async def test_what_is_new_alone_is_taken_where_it_was_asked_for() -> None:
+    handler = respond(FEED, 226, {"IM": "feed"})
+    async with opened({"/": handler}) as (server, http):
+        response = await http.get(server.url(), headers={"If-None-Match": '"1"', "A-IM": "feed"})
+    assert (response.status, response.body) == (226, FEED)
+
+
 @pytest.mark.parametrize("status", [429, 503])
 async def test_retry_after_is_told_and_pauses_the_host(status: int) -> None:
     hosts = Hosts(2, 1.0)

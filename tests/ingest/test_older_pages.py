@@ -99,9 +99,26 @@ async def test_an_overflow_is_told_counted_and_read_up_to_what_is_known(autojump
             "next_in_seconds": 150,
         }
     ]
-    result = await reader.poll()
-    assert result is not None
-    assert (result.outcome, result.next_delay_seconds) == ("unchanged", 300)
+    for hours, seconds in ((0, 150), (23, 150), (1, 300)):
+        await trio.sleep(hours * 3_600)
+        result = await reader.poll()
+        assert result is not None
+        assert (result.failure, result.articles_new, result.next_delay_seconds) == (None, 0, seconds)
+    assert "overflow" not in str(reader.row["cursor"])
+
+
+async def test_what_is_still_too_little_comes_back_sooner_still(autojump_clock: MockClock) -> None:
+    site = PagedSite()
+    site.publish(9)
+    reader = await read_first(site)
+    delays = []
+    for _ in range(4):
+        site.publish(7)
+        result = await reader.poll()
+        assert result is not None
+        delays.append(result.next_delay_seconds)
+    assert delays == [150, 75, 60, 60]
+    assert sorted(reader.kept) == sorted(site.entries)
 
 
 async def test_an_overflow_without_pages_comes_back_sooner(autojump_clock: MockClock) -> None:

@@ -87,6 +87,18 @@ def without_validators(conditions: Mapping[str, str], now: float) -> Response:
     return Response("https://one.example/", 200, {}, feed(3, built=now))
 
 
+def torrent(every: float, size: int) -> Callable[[Mapping[str, str], float], Response]:
+    """A feed with an entry `every` so many seconds, of which it shows the last `size`."""
+
+    def answer(conditions: Mapping[str, str], now: float) -> Response:
+        count = 1 + int(now // every)
+        items = "".join(f"<item><guid>{n}</guid></item>" for n in range(count, max(0, count - size), -1))
+        body = f"<rss version='2.0'><channel><title>t</title>{items}</channel></rss>".encode()
+        return Response("https://one.example/", 200, {}, body)
+
+    return answer
+
+
 def refused(status: int, retry_after: float | None = None) -> Callable[[Mapping[str, str], float], Response]:
     def answer(conditions: Mapping[str, str], now: float) -> Response:
         raise HTTPStatus("refused", status=status, retry_after=retry_after)
@@ -111,7 +123,12 @@ def away(began: float, ended: float) -> Callable[[Mapping[str, str], float], Res
 
 
 async def simulated(
-    sites: Mapping[str, Site], days: float, *, jump: timedelta = timedelta(0), at: float = 0.0
+    sites: Mapping[str, Site],
+    days: float,
+    *,
+    jump: timedelta = timedelta(0),
+    at: float = 0.0,
+    interval: float = 300,
 ) -> Bench:
     """Poll `sites` for so many days. The wall clock takes a `jump` once, `at` so many seconds."""
 
@@ -124,12 +141,12 @@ async def simulated(
 
         return await FeedKind(Tools(parse, bench.now)).step(source, state, site)
 
-    bench = Bench(step, interval_seconds=300, jitter_seconds=60)
+    bench = Bench(step, interval_seconds=interval, jitter_seconds=60)
     statuses = await bench.add(*sites)
     chance = random.Random(1)
     async with trio.open_nursery() as nursery:
         for status in statuses:
-            nursery.start_soon(SourceLife(status, bench.around).run, chance.uniform(0, 300))
+            nursery.start_soon(SourceLife(status, bench.around).run, chance.uniform(0, interval))
         await trio.sleep(at)
         bench.clock_is_ahead = jump
         await trio.sleep(days * DAY - at)
@@ -187,6 +204,19 @@ async def test_publishers_are_asked_as_they_want_to_be_over_two_days(autojump_cl
     assert len(broken) <= 10
 
 
+async def test_a_feed_that_shows_too_little_is_asked_often_enough_from_then_on(
+    autojump_clock: MockClock,
+) -> None:
+    # Fifteen entries come in an interval, and seven or nine in half of one.
+    site = Site(torrent(20, 10))
+    bench = await simulated({"torrent": site}, 0.25)
+    assert bench.metrics.overflows == 1
+    missed = 0.25 * DAY / 20 - await articles(bench, "torrent")
+    # Those before the first poll, of the first overflow, and after the last poll.
+    assert missed <= 30
+    assert max(site.gaps[2:]) <= 181
+
+
 async def test_what_is_gone_is_asked_weekly_and_what_is_dead_daily(autojump_clock: MockClock) -> None:
     came_back = served(every=30 * DAY)
     sites = {
@@ -221,6 +251,29 @@ async def test_an_outage_of_ours_is_nobody_s_failure_and_over_at_once(autojump_c
     returned = sorted(moment for site in sites.values() for moment in site.asked if moment >= DAY / 2)[:12]
     assert max(after - before for before, after in pairwise(returned)) > 1
     assert returned[-1] - returned[0] > 30
+
+
+async def test_while_it_lasts_it_counts_against_nobody_not_even_who_showed_it(
+    autojump_clock: MockClock,
+) -> None:
+    sites = {f"s{number}": Site(away(DAY / 8, DAY)) for number in range(12)}
+    bench = await simulated(sites, 0.14)
+    statuses = [await bench.status(name) for name in sites]
+    assert {(one.consecutive_failures, one.schedule_reason) for one in statuses} == {(0, "offline")}
+
+
+async def test_who_is_polled_seldom_comes_back_at_once_too(autojump_clock: MockClock) -> None:
+    began, ended = DAY / 2, DAY / 2 + 2 * HOUR
+    sites = {f"s{number}": Site(away(began, ended)) for number in range(40)}
+    bench = await simulated(sites, 0.6, interval=6 * HOUR)
+    touched = [site for site in sites.values() if any(began <= moment < ended for moment in site.asked)]
+    assert len(touched) >= 10
+    assert (
+        sum(len([moment for moment in site.asked if began <= moment < ended]) == 1 for site in touched) >= 4
+    )
+    for site in touched:
+        assert min(moment for moment in site.asked if moment >= ended) <= ended + 121
+    assert {(await bench.status(name)).consecutive_failures for name in sites} == {0}
 
 
 @pytest.mark.parametrize(

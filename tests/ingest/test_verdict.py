@@ -126,6 +126,17 @@ def test_while_our_network_is_away_nothing_is_gone_and_nothing_counts() -> None:
     assert (verdict.consecutive_failures, verdict.schedule) == (2, Schedule(60, "offline"))
 
 
+def test_a_failure_that_showed_that_our_network_is_away_is_taken_back() -> None:
+    step = Step(PollState(), failure=Failure("dns", "no such name"))
+    counts = [
+        judge(
+            claim(failures), step, WorkerSettings(), now=NOW, chance=0, offline=True, excused=excused
+        ).consecutive_failures
+        for failures, excused in ((1, True), (1, False), (0, True), (4, True))
+    ]
+    assert counts == [0, 1, 0, 4]
+
+
 def test_a_source_that_has_fallen_silent_is_told_and_stays_active() -> None:
     silent = Hints(gap_seconds=3_600.0, newest_at=NOW - timedelta(days=45))
     written = recorded(Step(PollState(), unchanged=True, hints=silent))

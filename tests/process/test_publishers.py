@@ -20,8 +20,10 @@ BEFORE_TIME = "Thu, 01 Jan 1970 00:00:00 GMT"
 LOGIN = b"<!doctype html><html><title>Log in</title><form><input type=password></form></html>"
 
 
-def feed(said: str = "") -> bytes:
-    items = "".join(f"<item><guid>{number}</guid><title>{number}</title></item>" for number in range(3))
+def feed(said: str = "", first: int = 0) -> bytes:
+    items = "".join(
+        f"<item><guid>{number}</guid><title>{number}</title></item>" for number in range(first, first + 3)
+    )
     return f"<rss version='2.0'><channel><title>t</title>{said}{items}</channel></rss>".encode()
 
 
@@ -61,6 +63,19 @@ def moved(request: Request, number: int) -> Answer:
     return Answer(200, feed()) if request.path == "/new" else Answer(301, b"", {"Location": "/new"})
 
 
+def delta(request: Request, number: int) -> Answer:
+    """Whoever says what he has gets what is new alone (RFC 3229)."""
+    knows = (
+        request.headers.get("a-im") == "feed" and request.headers.get("if-none-match") == f'"{number - 1}"'
+    )
+    return Answer(226 if knows else 200, feed(first=3 * number), {"ETag": f'"{number}"', "IM": "feed"})
+
+
+def torrent(request: Request, number: int) -> Answer:
+    """Nothing of what was there the last time is there any more."""
+    return Answer(200, feed(first=3 * number))
+
+
 MANNERS: Mapping[str, Manner] = {
     "odd validators": odd_validators,
     "cached": cached,
@@ -72,6 +87,8 @@ MANNERS: Mapping[str, Manner] = {
     "portal": portal,
     "moved": moved,
     "gone": plain(status=410),
+    "delta": delta,
+    "torrent": torrent,
 }
 
 
@@ -92,9 +109,20 @@ def test_publishers_are_asked_as_they_want_to_be(tmp_path: Path) -> None:
             process.send(signal.SIGTERM)
             assert process.end() == 0
         assert "Traceback" not in process.stderr
+        overflowed = [line for line in process.stderr.splitlines() if "worker.fetch.overflow" in line]
+        # It is told of a feed that was replaced, and not of one that sends what is new alone.
+        assert overflowed
+        assert all('"torrent"' in line for line in overflowed)
         expect_asked_as_wanted(publishers)
     adopted = Database(tmp_path).query("SELECT name FROM sources WHERE effective_url IS NOT NULL")
     assert adopted == []
+    kept = Database(tmp_path).query(
+        "SELECT count(*), max(consecutive_failures) FROM articles JOIN sources ON source_id = sources.id "
+        "WHERE name = 'delta'"
+    )
+    assert kept[0][1] == 0
+    # The last answer may have come too late.
+    assert kept[0][0] in {3 * len(publishers["delta"].log) - late for late in (0, 3)}
     expect_told(tmp_path, file)
 
 
@@ -119,6 +147,12 @@ def expect_asked_as_wanted(publishers: Mapping[str, Publisher]) -> None:
     assert min(publishers["down until"].gaps) >= 4
     # The second failure in a row waits two minutes.
     assert len(publishers["gone"].log) == 2
+
+    first, *others = publishers["delta"].log
+    assert len(others) > 10
+    assert [request.headers.get("if-none-match") for request in others] == [
+        f'"{number}"' for number in range(len(others))
+    ]
 
     assert set(publishers["portal"].paths()) == {"/feed", "/login"}
     assert publishers["moved"].paths()[:4] == ["/feed", "/new"] * 2

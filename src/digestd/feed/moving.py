@@ -56,8 +56,8 @@ def after_answer(
     """What an answer that was led to `moved_to` (None: that of no permanent redirect) makes of `source`.
 
     `before` is what the poll began with, `reached` what it would leave. A target is believed once it was the same for
-    :data:`AGREED_AFTER`, or at once where it is the same URL over https; it is told again only after as long, so that a
-    target which the store does not take is no question at every poll. A redirect is kept to itself that leads to
+    :data:`AGREED_AFTER`, or at once where it is the same place over https; it is told again only after as long, so that
+    a target which the store does not take is no question at every poll. A redirect is kept to itself that leads to
     nowhere else, away from credentials, or from https to http.
     """
     kept = {WANTED: True} if (before.cursor or {}).get(WANTED) else {}
@@ -135,8 +135,14 @@ def _may_move(source: Source, own: str, target: str) -> bool:
 
 
 def _is_same_over_tls(asked: str, target: str) -> bool:
-    before, after = normalised(asked) or "", normalised(target)
-    return before.startswith("http:") and after == f"https:{before.removeprefix('http:')}"
+    """Whether only TLS, the port, or a slash at the end of the path tells `target` from `asked`. Another path of a host
+    may be another feed, which a mistake of an hour redirects to."""
+    before, after = urlsplit(normalised(asked) or ""), urlsplit(normalised(target) or "")
+    return (before.scheme, after.scheme) == ("http", "https") and _place(before) == _place(after)
+
+
+def _place(parts: SplitResult) -> tuple[str | None, str, str]:
+    return parts.hostname, parts.path.rstrip("/"), parts.query
 
 
 def _origin(url: str) -> tuple[str, str] | None:

@@ -21,13 +21,14 @@ class OutageDetector:
     def __init__(self, healthy: Iterable[str] = ()) -> None:
         self.offline = False
         self._healthy = set(healthy)
-        self._silent = 0
+        self._silent: set[str] = set()
         self._recent = _Recent()
+        self._first: frozenset[str] = frozenset()
 
     def answered(self, host: str, now: float) -> bool:
         """`host` answered, with whatever status. Returns whether that ended an outage."""
         ended, self.offline = self.offline, False
-        self._silent = 0
+        self._silent.clear()
         if ended:
             self._recent.begin_at(now + WINDOW_SECONDS)
         if host in self._healthy:
@@ -41,10 +42,21 @@ class OutageDetector:
             return False
         # It counts once: a host that stays dead is no evidence against our network.
         self._healthy.discard(host)
-        self._silent += 1
+        self._silent.add(host)
         self._recent.note(host, now, failed=True)
-        self.offline = self._silent >= HOSTS_NEEDED or self._recent.half_failed(now)
+        self.offline = len(self._silent) >= HOSTS_NEEDED or self._recent.half_failed(now)
+        if self.offline:
+            self._first = frozenset(self._silent | self._recent.failed_hosts())
         return self.offline
+
+    def showed(self, host: str) -> bool:
+        """Whether `host` was among those that showed the last outage: its failure was counted, as nobody could know
+        better yet."""
+        return host in self._first
+
+    def excuses(self, host: str) -> bool:
+        """Whether the network is away, and `host` was among those that showed it."""
+        return self.offline and self.showed(host)
 
 
 class _Recent:
@@ -73,6 +85,9 @@ class _Recent:
     def half_failed(self, now: float) -> bool:
         self._expire(now)
         return len(self._outcomes) >= HOSTS_NEEDED and 2 * self._failed >= len(self._outcomes)
+
+    def failed_hosts(self) -> set[str]:
+        return {host for host, (_, failed) in self._outcomes.items() if failed}
 
     def _expire(self, now: float) -> None:
         while self._outcomes:

@@ -102,12 +102,13 @@ def after_failure(
 
     The first failure costs nothing but the interval (most are over by then); each further one doubles the delay, from
     a minute on, up to a day (or the interval, where that is longer). Jitter is a tenth of the delay, or `jitter` where
-    that is more, so that what failed together does not come back together. `retry_after` (RFC 9110, 10.2.3) is a floor,
-    within the same cap.
+    that is more, so that what failed together does not come back together; at the cap it stays below it. `retry_after`
+    (RFC 9110, 10.2.3) is a floor, within the same cap.
     """
     cap = max(DAY, interval)
     doublings = min(failures - 1, 32)
-    base = max(interval, 60.0) * 2.0**doublings if doublings else interval
+    grown = max(interval, 60.0) * 2.0**doublings if doublings else interval
+    base = max(interval, min(grown, cap / 1.1))
     delay = min(cap, base + chance * max(jitter, base / 10))
     if retry_after is not None and min(retry_after, cap) > delay:
         return Schedule(min(cap, retry_after + chance * jitter), "retry_after")

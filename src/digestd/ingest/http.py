@@ -38,8 +38,9 @@ from digestd.ingest.network.ways import Own, Way, way_of
 from digestd.ingest.politeness import Hosts
 from digestd.model import Response
 
-# 2xx that bring no document, or not a whole one.
-_WITHOUT_DOCUMENT = frozenset({202, 204, 205, 206, 226})
+# 2xx that bring no document, or not a whole one. 226 does, to who asked for what is new alone (RFC 3229, 10.4.1).
+_WITHOUT_DOCUMENT = frozenset({202, 204, 205, 206})
+_DELTA = 226
 _PAUSING = frozenset({429, 503})
 _PERMANENT = frozenset({301, 308})
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
@@ -240,7 +241,7 @@ class HttpClient:
                 if status == 304 and not _CONDITIONS.isdisjoint(headers):
                     await drain(response)
                     return Response(str(url), status, _fields(response), b"")
-                if not 200 <= status < 300 or status in _WITHOUT_DOCUMENT:
+                if not _brings_document(status, headers):
                     self._refuse(url, response, hops)
                 body = await read(response, wanted)
                 return Response(str(url), status, _fields(response), body)
@@ -270,6 +271,13 @@ class HttpClient:
             self._hosts.answered(str(url), status)
         message = shape.accepted(fields) if status == 202 else sentence(status, masked(url) if hops else None)
         raise HTTPStatus(message, status=status, retry_after=retry_after)
+
+
+def _brings_document(status: int, asked: Mapping[str, str]) -> bool:
+    """Whether an answer with `status` to the header fields `asked` has a body to be read."""
+    if status == _DELTA:
+        return "a-im" in asked
+    return 200 <= status < 300 and status not in _WITHOUT_DOCUMENT
 
 
 @contextmanager

@@ -4,9 +4,9 @@ nothing."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from digestd.feed import paging
-from digestd.feed.overflow import sooner
+from digestd.feed import overflow, paging
 from digestd.feed.schedule import Schedule
 from digestd.model import Failure, PollState, Step
 from digestd.store import Claim, Recorded, StepRecord
@@ -50,23 +50,26 @@ def is_overflow(step: Step, answer: Recorded) -> bool:
     return step.overlaps and answer.all_new
 
 
-def weighed(record: StepRecord, step: Step, course: Course, *, in_time: bool) -> StepRecord:
+def weighed(record: StepRecord, step: Step, course: Course, now: datetime, *, in_time: bool) -> StepRecord:
     """`record` with what is to be written instead where none of its entries is known: `in_time` the poll goes on to
     the entries before them, and otherwise the next one does, at once."""
-    if course.overflowed:
-        record = _sooner(record)
+    before, schedule = overflow.halvings(course.state, now), _schedule(record)
+    usual = _hastened(record, before, overflow.carried(course.state, record.next_state, now))
     if step.older is None and not step.overlaps:
-        return record
-    other = _sooner(record) if step.overlaps else record
+        return usual
+    other, onward = usual, step.older or record.next_state
+    if step.overlaps:
+        count = overflow.once_more(schedule, before)
+        other = _hastened(record, count, overflow.noted(onward, count, now))
     if step.older is not None:
         other = replace(
             other,
-            next_state=step.older,
+            next_state=other.next_state if step.overlaps else overflow.carried(course.state, onward, now),
             final=not in_time or course.page >= PAGES_A_POLL,
             schedule_reason="paging",
             next_delay_seconds=other.next_delay_seconds if in_time else 0.0,
         )
-    return replace(record, if_all_new=other)
+    return replace(usual, if_all_new=other)
 
 
 def written_of(record: StepRecord, answer: Recorded) -> StepRecord:
@@ -86,6 +89,15 @@ def is_given_up(before: PollState, after: PollState, failure: Failure | None) ->
     return failure is not None and paging.in_hand(before) is not None and paging.in_hand(after) is None
 
 
-def _sooner(record: StepRecord) -> StepRecord:
-    schedule = sooner(Schedule(record.next_delay_seconds, record.schedule_reason))
-    return replace(record, next_delay_seconds=schedule.delay_seconds, schedule_reason=schedule.reason)
+def _hastened(record: StepRecord, halvings: int, next_state: PollState) -> StepRecord:
+    schedule = overflow.sooner(_schedule(record), halvings)
+    return replace(
+        record,
+        next_state=next_state,
+        next_delay_seconds=schedule.delay_seconds,
+        schedule_reason=schedule.reason,
+    )
+
+
+def _schedule(record: StepRecord) -> Schedule:
+    return Schedule(record.next_delay_seconds, record.schedule_reason)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -89,6 +90,7 @@ class Poller:
         self._news = news or Bell()
         self._now = now
         self._large_bodies = LargeBodies()
+        self._unreached: dict[Callable[[], None], str] = {}
 
     def adopt(self, settings: WorkerSettings) -> None:
         """Go by `settings` from the next step on."""
@@ -117,6 +119,16 @@ class Poller:
             except BaseException:
                 await self._store.give_back(Lease(claim.source.id, claim.token))
                 raise
+
+    @contextmanager
+    def hoping(self, url: str, call: Callable[[], None]) -> Iterator[None]:
+        """Within the block `call` is called once our own network is back after an outage that the host of `url` was
+        among the first to show: its sources were put off like any that fail."""
+        self._unreached[call] = host_of(url)
+        try:
+            yield
+        finally:
+            del self._unreached[call]
 
     def tell_put_off(self, name: str, wait: Wait) -> None:
         """Name a source that is suspected of killing the process, wherever failures show."""
@@ -207,6 +219,9 @@ class Poller:
         if failure is None or failure.cause in ANSWERED:
             if self._network.answered(host, trio.current_time()):
                 get_logger().warning("worker.network.back")
+                for call, unreached in self._unreached.items():
+                    if self._network.showed(unreached):
+                        call()
         elif failure.cause in UNREACHED and self._network.failed_to_connect(host, trio.current_time()):
             get_logger().error(
                 "worker.network.away", effect="failures to connect are not counted against sources"
@@ -215,9 +230,16 @@ class Poller:
     async def _written(
         self, claim: Claim, step: Step, course: Course, began: float
     ) -> tuple[StepRecord, Recorded | LeaseLost | Refused]:
-        chance, offline = self._chance.random(), self._network.offline
         now = self._now()
-        verdict = judge(claim, step, self._settings, now=now, chance=chance, offline=offline)
+        verdict = judge(
+            claim,
+            step,
+            self._settings,
+            now=now,
+            chance=self._chance.random(),
+            offline=self._network.offline,
+            excused=self._network.excuses(host_of(claim.source.url)),
+        )
         seconds = trio.current_time() - began
         in_time = seconds < self._settings.poll_timeout_seconds / 2
         final = not (step.more and in_time) or step.failure is not None
@@ -234,7 +256,7 @@ class Poller:
             status = step.failure.status if step.failure else None
             record = replace(record, fetched=Fetched(step.outcome, status, seconds, step.body_bytes))
         counts = record.consecutive_failures > claim.consecutive_failures
-        record = set_back(weighed(record, step, course, in_time=in_time), step.failure, counts=counts)
+        record = set_back(weighed(record, step, course, now, in_time=in_time), step.failure, counts=counts)
         with our_own():
             return record, await self._recorded(record)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +17,7 @@ from digestd.ingest.poll import Poller, PollResult
 from digestd.ingest.shutdown import Shutdown
 from digestd.ingest.slots import Slots
 from digestd.ingest.storing import TURN_KEPT_SECONDS, StoreAccess
+from digestd.ingest.verdict import UNREACHED
 from digestd.log import get_logger
 from digestd.model import UNFINISHED_CLAIMS_LIMIT, Failure, SourceStatus
 from digestd.store import Claim, ClaimRequest, Gone, Refused, Wait
@@ -65,6 +66,7 @@ class SourceLife:
         self._failing = status.consecutive_failures > 0
         self._unfinished = status.unfinished_claims
         self._polls_to_prove = 1
+        self._unreached = self._hurries = False
         self._around = around
         self._woken = trio.Event()
         self._wakes_at = -math.inf
@@ -128,7 +130,7 @@ class SourceLife:
                 turn = await self._wait_for_turn(delay, longest_pause, held)
                 if turn is None:
                     return None
-                claim = await self._claim_in_turn(turn, held, force=force)
+                claim = await self._claim_in_turn(turn, held, force=force or self._hurries)
                 if not isinstance(claim, Claim):
                     return claim
                 turn.start()
@@ -146,6 +148,8 @@ class SourceLife:
         self.good_polls += result.outcome in {"fetched", "unchanged"}
         self._failing = result.failing
         self._unfinished = 0
+        self._hurries = False
+        self._unreached = result.failure is not None and result.failure.cause in UNREACHED
         return result
 
     def _note_pace(self, result: PollResult, seconds: float) -> None:
@@ -172,8 +176,14 @@ class SourceLife:
     async def _sleep(self, seconds: float) -> None:
         self._woken = trio.Event()
         self._wakes_at = trio.current_time() + seconds
-        with trio.move_on_after(seconds):
+        poller = self._around.poller
+        hope = poller.hoping(self._url, self._hurry) if self._unreached else nullcontext()
+        with hope, trio.move_on_after(seconds):
             await self._woken.wait()
+
+    def _hurry(self) -> None:
+        self._hurries = True
+        self._woken.set()
 
     async def _turn(self, longest_pause: float, held: AsyncExitStack) -> Turn:
         """The host's turn, and for a failing source one of their places. It never stands in its host's line waiting for

@@ -51,10 +51,17 @@ class Verdict:
 
 
 def judge(
-    claim: Claim, step: Step, settings: WorkerSettings, *, now: datetime, chance: float, offline: bool
+    claim: Claim,
+    step: Step,
+    settings: WorkerSettings,
+    *,
+    now: datetime,
+    chance: float,
+    offline: bool,
+    excused: bool = False,
 ) -> Verdict:
     """Judge `step` of the source of `claim`; `chance` from [0, 1) draws the jitter, `offline` tells that our own
-    network is away."""
+    network is away, `excused` that the source's last failure was that already, and counted."""
     rhythm, failure = rhythm_of(claim.source.spec, settings), step.failure
     if failure is None:
         schedule = after_success(rhythm, step.hints, now, chance)
@@ -65,7 +72,8 @@ def judge(
         return Verdict(claim.consecutive_failures, schedule, step.next_state)
     if failure.cause in UNREACHED and offline:
         schedule = after_deferral(rhythm.interval, rhythm.jitter, chance)
-        return Verdict(claim.consecutive_failures, schedule, step.next_state)
+        counted = 0 if excused and claim.consecutive_failures == 1 else claim.consecutive_failures
+        return Verdict(counted, schedule, step.next_state)
     failures = claim.consecutive_failures + 1
     farewell = gone.after_failure(step.next_state, failure, now)
     if farewell.gone:

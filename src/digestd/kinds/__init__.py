@@ -41,7 +41,7 @@ class Http(Protocol):
         conditional headers go along). With `only`, a document of another media type than these (lower case) is not
         read; one without a media type is, unless its first bytes tell it for a PDF, an archive or an image. With
         `cut_at`, no more than so many bytes of the document are read, and the rest is left where it is. Returns a
-        :class:`~digestd.model.Response` with a 2xx status, or 304.
+        :class:`~digestd.model.Response` with a 2xx status, 226 only where `headers` have `A-IM`, or 304.
 
         Error handling: raises :class:`digestd.errors.FetchError` (a subclass, with its cause) for everything that
         can go wrong outside this process, an error status included; :class:`digestd.errors.UnwantedType` where

@@ -81,13 +81,17 @@ class Own:
         return {name: secret.reveal() for name, secret in self.headers.items()}
 
     def mark(self) -> str:
-        """Four digits that change with the fields, in all but one of 65,536 cases; empty where there are none.
+        """Four digits that change with the fields and with the client certificate's file, in all but one of 65,536
+        cases; empty where there are none.
 
         More of a digest, kept in the database, would let somebody who reads it try passwords.
         """
-        if not self.headers:
-            return ""
         fields = sorted((name, secret.reveal()) for name, secret in self.headers.items())
+        if self.way is not None and self.way.client_certificate is not None:
+            # No name of a field has a space.
+            fields.append(("client certificate", str(self.way.client_certificate)))
+        if not fields:
+            return ""
         return hashlib.sha256(repr(fields).encode("utf-8", "surrogatepass")).hexdigest()[:4]
 
     def way_to(self, url: httpx2.URL) -> Way | None:
