@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digestd.model import Source, SourceSpec, mask_link, mask_url
+from digestd.model import Source, SourceSpec, mask_guid, mask_link, mask_url
 
 CANARY = "hunter2canary"
 
@@ -60,6 +60,20 @@ def test_masked_for_readers(url: str, shown: str) -> None:
 def test_names_of_other_alphabets_are_shown_as_they_are_sent(url: str, shown: str) -> None:
     assert mask_url(url).partition("?")[0] == shown
     assert mask_link(url).partition("?")[0] == shown
+
+
+@pytest.mark.parametrize(
+    ("guid", "shown"),
+    [
+        (None, None),
+        ("", ""),
+        ("HTTPS://u:p@a.org/x?p=7&token=1", "HTTPS://a.org/x?p=7&token=***"),
+        ("tag:a.org,2026:x?token=1;key=2", "tag:a.org,2026:x?token=1;key=2"),
+        ("urn:uuid:1", "urn:uuid:1"),
+    ],
+)
+def test_guids_that_are_addresses_are_masked(guid: str | None, shown: str | None) -> None:
+    assert mask_guid(guid) == shown
 
 
 _PART = st.text(max_size=12)

@@ -381,6 +381,11 @@ def mask_link(url: str) -> str:
     )
 
 
+def mask_guid(guid: str | None) -> str | None:
+    """Give `guid` fit for a reader: as :func:`mask_link` does where it is an address, else as it is."""
+    return mask_link(guid) if guid and guid[:8].lower().startswith(("http://", "https://")) else guid
+
+
 def _query_masked(query: str) -> str:
     return "&".join(_mask_parameter(p) if _names_secret(p.partition("=")[0]) else p for p in query.split("&"))
 

@@ -145,11 +145,11 @@ SECRET_URL = "https://user:hunter2@example.com/feed?token=hunter2"
         ),
         (
             "database: {url:postgresql://user:hunter2@db/x}",
-            "database.***: unknown key; known keys: url, pool_size, connect_timeout_seconds",
+            "database.url:***: a blank is missing behind the colon",
         ),
         (
             f"'{SECRET_URL}': 1",
-            "***: unknown section; known sections: worker, database, fetch, extract, retention, web, sources, "
+            "https:***: unknown section; known sections: worker, database, fetch, extract, retention, web, sources, "
             "sources_files",
         ),
         (

@@ -173,7 +173,15 @@ FORM = "must be text, {env: VARIABLE}, {file: PATH} or {credential: NAME}"
         ({"headers": {"X": f"{CANARY}\nX-Forged: 1"}},
          "headers.X: must be one line, without control characters, and without blanks at its ends"),
         ({"headers": [CANARY]}, "headers: is missing or of the wrong type"),
-        ({"headers": {"X Y": CANARY}}, "'X Y' is no name of a header or a cookie"),
+        ({"headers": {"X": "y", f"X-Key {CANARY}": None}}, f"headers.***: {FORM} (quote a number)"),
+        ({"headers": {"X": "y", f"X-Key {CANARY}": CANARY}}, "headers: the 2. name is none: a name is of letters, "
+         "digits and hyphens, and what it stands for comes after a colon and a blank"),
+        ({"headers": {f"X-Key:{CANARY}": None}}, f"headers.X-Key:***: {FORM} (quote a number)"),
+        ({f"bearer_token:{CANARY}": None}, "bearer_token:***: a blank is missing behind the colon"),
+        ({"basic_auth": {"username": "u", "password": "p", f"password:{CANARY}": None}},
+         "basic_auth.password:***: a blank is missing behind the colon"),
+        ({"cookies": {f"sid={CANARY}": CANARY}}, "cookies: the 1. name is none: a name is of letters, "
+         "digits and hyphens, and what it stands for comes after a colon and a blank"),
         ({"headers": {"Host": CANARY}}, "headers.Host: the URL names the host"),
         ({"headers": {"TE": CANARY, "X": CANARY, "range": CANARY}},
          "headers.TE: digestd looks after its connections itself; headers.range: digestd needs the whole document"),

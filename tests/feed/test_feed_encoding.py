@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import encodings
 
 import pytest
 from hypothesis import given
@@ -102,3 +103,28 @@ def test_never_raises(body: bytes, content_type: str | None) -> None:
 )
 def test_mends_what_no_xml_parser_takes(text: str, mended: str) -> None:
     assert mend(text) == mended
+
+
+@pytest.mark.parametrize(
+    ("claimed", "codec"),
+    [
+        ("KOI8_R", "koi8-r"),
+        ("csISOLatinCyrillic", "iso-8859-5"),
+        ("iso_8859-5:1988", "iso-8859-5"),
+        ("iso.8859.5", "iso-8859-5"),
+        ("mac_cyrillic", "mac-cyrillic"),
+    ],
+)
+def test_names_are_known_in_any_spelling(claimed: str, codec: str) -> None:
+    assert decode("Привет".encode(codec), f"text/xml; charset={claimed}") == "Привет"
+
+
+def test_names_that_are_made_up_are_not_remembered() -> None:
+    # Python keeps every name that it was asked for, for as long as its process lives.
+    before = len(encodings._cache)
+    for number in range(100):
+        decode(b"<rss/>", f"text/xml; charset=no-such-{number}")
+        decode(f"<?xml version='1.0' encoding='none-{number}'?><rss/>".encode(), None)
+        decode(b"<rss/>", f"text/xml; charset=utf{'-' * number}8")
+        decode(b"<rss/>", f"text/xml; charset={'z' * 60_000}{number}")
+    assert len(encodings._cache) <= before + 1

@@ -101,6 +101,9 @@ def test_text_as_html_shows_the_text() -> None:
         "width=0 height=10", "width=' 01.5 '", "height=1px", "hidden", "hidden=until-found",
         "style='display : NONE !important'", "style='visibility:hidden'", "style='opacity:0'",
         "style='opacity:.0;'", "style='width:1px;height:1px'", "style='max-height: 0'",
+        "style='opacity:0.01'", "style='transform:scale(0)'", "style='transform:scale3d(0,0,0)'",
+        "style='position:absolute;clip:rect(0 0 0 0)'", "style='clip:rect(1px, 1px, 1px, 1px)'",
+        "style='clip-path:inset(50%)'", "style='clip-path:circle(0)'",
         "style='position:absolute;left:-9999px'", "style='display:n\\6fne'", "style='dis/**/play:none'",
     ],
 )  # fmt: skip
@@ -114,6 +117,10 @@ def test_images_that_nobody_can_see_are_gone(hidden: str) -> None:
         "width=10",
         "style='width:100px'",
         "style='opacity:0.5'",
+        "style='opacity:0.1'",
+        "style='transform:scale(0.5)'",
+        "style='clip:rect(0,100px,100px,0)'",
+        "style='clip-path:inset(0)'",
         "style='border-width:0'",
         "style='margin:-12px'",
     ],
@@ -144,6 +151,29 @@ _OBFUSCATED = [
 def test_no_link_runs_anything(markup: str, target: str) -> None:
     for found in re.findall(r'="([^"]*)"', clean(markup.format(target), BASE)):
         assert found.startswith(("https://example.org/", "noopener")), found
+
+
+@pytest.mark.parametrize(
+    ("target", "left"),
+    [
+        ("https://bank.example@evil.example/", "https://evil.example/"),
+        ("HTTPS://u:p%40@evil.example/a@b?c@d", "HTTPS://evil.example/a@b?c@d"),
+        (" https:\\\\bank.example@evil.example/", " https:\\\\evil.example/"),
+        ("http:///a@b@evil.example", "http:///evil.example"),
+        ("//bank.example@evil.example/", "https://evil.example/"),
+        ("https://bank.example&#9;@evil.example/", "https://evil.example/"),
+        ("https://evil.example/a?b=https://c@d", "https://evil.example/a?b=https://c@d"),
+        ("/a@b", "https://example.org/a@b"),
+        ("mailto:a@b.example", "mailto:a@b.example"),
+    ],
+)
+def test_no_link_names_anybody_before_its_host(target: str, left: str) -> None:
+    assert clean(f"<a href='{target}'>a</a>", BASE) == f'<a href="{left}" rel="noopener noreferrer">a</a>'
+    assert clean(f"<img src='{target}'>", BASE) == f'<img src="{left}">'
+
+
+def test_nor_does_the_base() -> None:
+    assert clean("<img src=b>", "https://u:p@a.example/") == '<img src="https://a.example/b">'
 
 
 def test_sanitize_cases_of_feedparser() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,9 +106,14 @@ async def test_neither_is_one_in_the_words_of_a_bug(autojump_clock: MockClock) -
         return NoHttp(), Access(hidden=(Secret("canary-token"),))
 
     bench.doors.open = open_door  # type: ignore[method-assign, assignment]
-    with capture_logs():
+    with capture_logs() as logged:
         error = await lived(bench)
     assert "ValueError: Bearer ***" in error
+    (bug,) = {line["exc_info"] for line in logged if line["event"] == "worker.source.crashed"}
+    told = "".join(traceback.format_exception(bug))
+    assert "ValueError: Bearer ***" in told
+    assert "in step" in told, "where it happened is told all the same"
+    assert "canary-token" not in told
 
 
 async def test_a_bug_in_opening_the_door_is_recorded_as_the_source_s_failure(

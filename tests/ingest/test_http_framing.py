@@ -86,11 +86,12 @@ async def body(data: bytes) -> bytes:
     ],
 )
 async def test_what_would_cost_too_much_is_refused_at_once(data: bytes, message: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     error = await failure(raw(data))
     assert isinstance(error, ProtocolFailed)
     assert str(error) == message
-    assert time.perf_counter() - began < 2
+    # Of the processor's, the server's part included: the machine may be busy with something else.
+    assert time.process_time() - began < 2
 
 
 async def test_every_answer_of_a_connection_is_bounded() -> None:

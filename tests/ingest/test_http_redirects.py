@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+import httpx2
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -26,7 +28,7 @@ from digestd.ingest.network.addresses import refusal
 from digestd.ingest.network.urls import masked, redirected, target_of
 from digestd.ingest.politeness import Hosts
 from support.certificates import self_signed
-from support.fault_server import open_server, redirect, respond
+from support.fault_server import open_server, raw, redirect, respond
 from support.http_door import FEED, Limits, opened
 
 
@@ -165,6 +167,43 @@ async def test_a_very_long_location_is_refused_and_a_long_one_is_not_told_whole(
             await http.get(server.url("/b"))
         shown = server.url(path)[:300]
         assert str(raised.value) == f"the redirects go in a circle at {shown}…"
+
+
+@pytest.mark.parametrize("location", ["http://" + "@" * 60_000, "/" + "\xe4" * 60_000, "/" + "%" * 60_000])
+def test_no_location_takes_long(location: str) -> None:
+    url = target_of("https://example.org/a").url
+
+    def seconds() -> float:
+        began = time.process_time()
+        with pytest.raises(RedirectFailed):
+            redirected(url, location)
+        return time.process_time() - began
+
+    # Without a bound 0.01 to 0.07 s, in the event loop.
+    assert min(seconds() for _ in range(5)) < 0.002
+
+
+async def test_a_location_may_be_in_utf_8_or_latin_1_and_is_read_by_us_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+    handlers = {
+        "/a": raw(b"HTTP/1.1 302 F\r\nLocation: /\xc3\xa4\r\nContent-Length: 0\r\n\r\n"),
+        "/%C3%A4": raw(b"HTTP/1.1 302 F\r\nlOCATION:  /\xf6\r\nContent-Length: 0\r\n\r\n"),
+    }
+
+    def joined(url: httpx2.URL, location: str) -> httpx2.URL:
+        read.append(location)
+        return redirected(url, location)
+
+    async with opened(handlers) as (server, http):
+        monkeypatch.setattr("digestd.ingest.http.redirected", joined)
+        # httpx2 would take it to pieces even where it is not to follow.
+        monkeypatch.setattr(httpx2.AsyncClient, "_build_redirect_request", None)
+        with pytest.raises(HTTPStatus):
+            await http.get(server.url("/a"))
+        assert [request.target for request in server.requests] == ["/a", "/%C3%A4", "/%C3%B6"]
+    assert read == ["/ä", "/ö"]
 
 
 async def test_a_redirect_from_https_to_http_is_refused_on_the_wire(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ WEEK = 7 * 86_400
         ("Sun, 01 Mar 2026 11:00:00 GMT", 0),
         ("Fri, 01 Jan 9999 00:00:00 GMT", WEEK),
         ("Sun, 99 Mar 2026 12:02:00 GMT", None),
+        ("Sun, 01 Mar 2026 12:02:00 GMT" + " (" * 30, None),
     ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:

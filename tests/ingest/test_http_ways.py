@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import ssl
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,9 +15,11 @@ import pytest
 import trio
 
 from digestd.config.access import Access, Secret
-from digestd.errors import BadURL, FetchError, ProtocolFailed, TLSFailed
+from digestd.errors import BadURL, FetchError, FetchTimeout, ProtocolFailed, TLSFailed
 from digestd.ingest.http import HttpClient, open_http
-from digestd.ingest.network.ways import way_of
+from digestd.ingest.network import transport
+from digestd.ingest.network.transport import PoolTransport
+from digestd.ingest.network.ways import Way, way_of
 from digestd.ingest.politeness import Hosts
 from support.certificates import encrypted_key, self_signed
 from support.fault_server import Exchange, Handler, Server, open_server, redirect, respond
@@ -175,6 +179,50 @@ async def test_a_renewed_file_is_read_again(servers: Identity, ours: Identity, t
         assert isinstance(await refusal(http, access, server.url()), TLSFailed)
         shutil.copy(servers.certificate, authorities)
         assert (await http.with_access(access, server.url()).get(server.url())).body == FEED
+
+
+async def test_what_a_renewed_file_replaces_is_closed_once_nobody_can_read_from_it(
+    servers: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authorities, closed = tmp_path / "authorities.pem", list[PoolTransport]()
+
+    async def close(pool: PoolTransport) -> None:
+        closed.append(pool)
+        await pool._pool.aclose()
+
+    monkeypatch.setattr(PoolTransport, "aclose", close)
+    async with serving({"/": respond(FEED)}, servers) as (server, http):
+        source = http.with_access(Access(ca_file=authorities), server.url())
+        for moment in (1, 2, 3):
+            shutil.copy(servers.certificate, authorities)
+            os.utime(authorities, (moment, moment))
+            await source.get(server.url())
+        assert closed == [], "they may still be read from"
+        monkeypatch.setattr(transport, "_REPLACED_SECONDS", 0.0)
+        os.utime(authorities, (4, 4))
+        await source.get(server.url())
+        assert len(closed) == 3
+    assert len(closed) == len(set(closed)) == 5
+
+
+async def test_a_file_that_cannot_be_looked_at_for_long_holds_up_its_own_source_alone(
+    servers: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking, looked = threading.Event(), threading.Event()
+
+    def hang(_: Way) -> tuple[int, ...]:
+        looking.set()
+        assert looked.wait(10)
+        return ()
+
+    monkeypatch.setattr(Way, "version", hang)
+    async with opened({"/": respond(FEED)}, Limits(timeout_seconds=0.5)) as (server, http):
+        source = http.with_access(Access(ca_file=servers.certificate), server.url())
+        with pytest.raises(FetchTimeout):
+            await source.get(server.url())
+        assert looking.is_set()
+        assert (await http.get(server.url())).body == FEED
+        looked.set()
 
 
 async def test_headers_go_to_the_sources_origin_and_do_not_come_back() -> None:

@@ -18,6 +18,7 @@ from digestd import __version__
 from digestd.cli import article_commands, database_commands, source_commands
 from digestd.cli.options import HELP_NAMES, Config, Level, either
 from digestd.errors import ConfigurationError, DigestdError, StartError, StoreError
+from digestd.feed.text import strip_controls
 
 _HELP = """Polls security feeds, keeps every article once, and tells you what is new.
 
@@ -75,7 +76,9 @@ def run() -> None:
 
 
 def _fail(message: str, lines: tuple[str, ...], status: int) -> None:
-    print("\n".join([f"digestd: {message}", *(f"  {line}" for line in lines)]), file=sys.stderr)
+    # A message may quote a settings file, which somebody else may have written.
+    told = "\n".join([f"digestd: {message}", *(f"  {line}" for line in lines)])
+    print(strip_controls(told), file=sys.stderr)
     sys.exit(status)
 
 

@@ -21,7 +21,7 @@ from digestd.config import Configuration
 from digestd.digest.excerpt import heading
 from digestd.feed.html import to_text
 from digestd.feed.text import collapse, strip_controls
-from digestd.model import Article, mask_url
+from digestd.model import Article, mask_guid, mask_url
 from digestd.store import ArticleQuery, EntrySetAside
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(min|h|d|w)")
@@ -69,7 +69,13 @@ def set_aside(file: Path | None, level: str | None, limit: int, form: Format) ->
         return
     now = datetime.now(UTC)
     rows = (
-        (distance(entry.last_seen_at, now), entry.source_name, entry.guid or "", entry.title, entry.reason)
+        (
+            distance(entry.last_seen_at, now),
+            entry.source_name,
+            mask_guid(entry.guid) or "",
+            entry.title,
+            entry.reason,
+        )
         for entry in found
     )
     print_table(("last seen", "source", "guid", "title", "why"), rows)
@@ -119,7 +125,7 @@ def _unknown(article_id: int) -> str:
 
 def _whole_record(article: Article) -> dict[str, object]:
     texts = {"summary": article.summary, "content": article.content, "text": article.text}
-    return {**article_record(article), "guid": article.guid, **texts}
+    return {**article_record(article), "guid": mask_guid(article.guid), **texts}
 
 
 async def _articles(config: Configuration, query: ArticleQuery) -> list[Article]:

@@ -18,7 +18,7 @@ from digestd.config import WebSettings, environment, find_file
 from digestd.config.files import read_yaml
 from digestd.config.wording import problem_lines
 from digestd.errors import ConfigurationError
-from digestd.feed.text import strip_controls
+from digestd.feed.text import collapse, strip_controls
 from digestd.web.address import Address
 
 ANSWER_SECONDS = 5.0
@@ -38,7 +38,7 @@ def health(file: Path | None) -> int:
         document = ask(_address(file))
         lines = describe(document)
     except (ConfigurationError, NoAnswer) as error:
-        print(f"digestd: {error}", file=sys.stderr)
+        print(strip_controls(f"digestd: {error}"), file=sys.stderr)
         return 1
     print(strip_controls("\n".join(lines)))
     return 0 if document["status"] == "ok" else 1
@@ -77,7 +77,9 @@ def describe(document: dict[str, Any]) -> list[str]:
         f"{sources['failing']} failing; last fetch: {document['last_fetch'] or 'never'})"
     ]
     lines += [f"  {note}" for note in document["notes"]]
-    lines += [f"  {failing['name']}: {failing['error']}" for failing in document["failing"]]
+    # A second line could be taken for another source.
+    failing = (f"{source['name']}: {source['error']}" for source in document["failing"])
+    lines += [f"  {collapse(one)}" for one in failing]
     if document["more_failing"]:
         lines.append(f"  … and {document['more_failing']} more; see digestd sources --failing")
     return lines

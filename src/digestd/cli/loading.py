@@ -11,6 +11,7 @@ from pathlib import Path
 from digestd import config, kinds
 from digestd.config import Configuration
 from digestd.errors import ConfigurationError
+from digestd.feed.text import strip_controls
 
 
 def load_configuration(file: Path | None) -> Configuration:
@@ -38,7 +39,7 @@ def named_level(option: str) -> str:
 def warn(configuration: Configuration) -> None:
     """Print what looks like a slip, for commands that do not log."""
     for warning in configuration.warnings:
-        print(f"digestd: warning: {warning}", file=sys.stderr)
+        print(strip_controls(f"digestd: warning: {warning}"), file=sys.stderr)
 
 
 def end_with_reader() -> None:

@@ -11,7 +11,7 @@ from typing import TypedDict
 from digestd.cli.options import Format
 from digestd.cli.spreadsheet import csv_text
 from digestd.cli.tables import stamp
-from digestd.model import Article, Fetch, SourceStatus, mask_url
+from digestd.model import Article, Fetch, SourceStatus, mask_guid, mask_url
 from digestd.store import EntrySetAside
 
 
@@ -134,7 +134,7 @@ def set_aside_record(entry: EntrySetAside) -> SetAsideRecord:
     """Give `entry` as a record."""
     return {
         "source": entry.source_name,
-        "guid": entry.guid,
+        "guid": mask_guid(entry.guid),
         "title": entry.title,
         "reason": entry.reason,
         "entry": entry.entry,

@@ -144,7 +144,7 @@ def _not_polled(summary: Summary) -> list[str]:
     if not summary.not_polled:
         return []
     reasons = [
-        f"          {strip_controls(name)}: {strip_controls(reason)}"
+        f"          {collapse(strip_controls(name))}: {collapse(strip_controls(reason))}"
         for name, reason in sorted(summary.not_polled.items())
     ]
     return [f"        not polled {len(reasons)}", *reasons]

@@ -28,7 +28,7 @@ from digestd.config.settings import (
     WorkerSettings,
 )
 from digestd.config.sources import SourceList, checked_source
-from digestd.config.wording import got_type, problem_lines, reason, shown_word, unknown_key
+from digestd.config.wording import got_type, problem_lines, reason, shown_key, unknown_key
 from digestd.errors import ConfigurationError
 from digestd.model import SourceSpec, mask_url
 
@@ -163,7 +163,7 @@ def _section_problems(data: Mapping[Any, Any], shown: str) -> list[str]:
         if section not in models:
             names = [*models, "sources", "sources_files"]
             problems.append(
-                f"{shown}: {shown_word(str(section))}: unknown section; known sections: {', '.join(names)}"
+                f"{shown}: {shown_key(str(section))}: unknown section; known sections: {', '.join(names)}"
             )
         elif values is not None:
             problems += _strict_problems(models[section], values, shown, section)

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from digestd.config.access import Secret
 from digestd.config.settings import Section
-from digestd.config.wording import reason, shown_word
+from digestd.config.wording import reason, shown_key
 
 Reference: TypeAlias = Mapping[str, str]
 """Where a secret is: `{env: NAME}`, `{file: PATH}`, `{credential: NAME}`, or `{setting: PLACE}` for one that stands in
@@ -109,9 +109,14 @@ class AccessOptions(Section):
     @model_validator(mode="after")
     def _agrees(self) -> AccessOptions:
         names = [name.lower() for name in self.headers]
-        for name in [*self.headers, *self.cookies]:
-            if not _TOKEN.fullmatch(name):
-                raise ValueError(f"{shown_word(name[:40])!r} is no name of a header or a cookie")
+        for option, given in (("headers", self.headers), ("cookies", self.cookies)):
+            for number, name in enumerate(given, 1):
+                # Not told: `{X-Key: secret}` without its blank is a name.
+                if not _TOKEN.fullmatch(name):
+                    raise ValueError(
+                        f"{option}: the {number}. name is none: a name is of letters, digits and hyphens, and what it "
+                        "stands for comes after a colon and a blank"
+                    )
         if refused := [name for name in self.headers if name.lower() in _REFUSED]:
             raise ValueError("; ".join(f"headers.{name}: {_REFUSED[name.lower()]}" for name in refused))
         if (self.basic_auth is not None) + (self.bearer_token is not None) + names.count("authorization") > 1:
@@ -143,10 +148,12 @@ def checked(options: Mapping[str, Any]) -> None:
 
     Others are the matter of the source's kind, but a slip in a name must not make a secret look like one of these.
     """
-    for name in options:
+    for name, value in options.items():
+        if value is None and ":" in name:
+            raise ValueError(f"{shown_key(name)}: a blank is missing behind the colon")
         close = difflib.get_close_matches(name, _NAMES, n=1, cutoff=0.85)
         if close and close != [name]:
-            raise ValueError(f"{shown_word(name)}: unknown option; did you mean {close[0]}?")
+            raise ValueError(f"{shown_key(name)}: unknown option; did you mean {close[0]}?")
     for section in _SECTIONS:
         ours = {name: value for name, value in options.items() if name in section.model_fields}
         try:
@@ -158,7 +165,7 @@ def checked(options: Mapping[str, Any]) -> None:
 def _wordings(error: ValidationError) -> list[str]:
     wordings = []
     for detail in error.errors(include_url=False):
-        place = ".".join(shown_word(str(part)) for part in detail["loc"])
+        place = ".".join(shown_key(str(part)) if " " not in str(part) else "***" for part in detail["loc"])
         # pydantic's own words quote values: only those of ours do not.
         is_ours = detail["type"] in {"value_error", "extra_forbidden"}
         said = reason(detail, BasicAuth) if is_ours else "is missing or of the wrong type"

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 # No longer, and without what marks a URL: in a wrong place, that may be one with a password in it.
 _PLAIN = re.compile(r"[\w .,+-]{0,40}")
+_NAMES = re.compile(r"[\w .,+-]{1,64}")
 
 
 def problem_lines(
@@ -19,7 +20,7 @@ def problem_lines(
 ) -> Iterator[str]:
     """One line per mistake in `error`, each beginning with `place` and the key (after `prefix`)."""
     for detail in error.errors(include_url=False):
-        key = prefix + ".".join(shown_word(str(part)) for part in detail["loc"])
+        key = prefix + ".".join(shown_key(str(part)) for part in detail["loc"])
         yield f"{place}: {key}: {reason(detail, model)}" if key else f"{place}: {reason(detail, model)}"
 
 
@@ -65,8 +66,19 @@ def shown_word(word: str) -> str:
     return "***" if "//" in word or "@" in word else word
 
 
+def shown_key(key: str) -> str:
+    """`key`, or its name and `***` where there is more in it: `token:secret`, without a blank behind the colon, is a
+    key."""
+    if _NAMES.fullmatch(key):
+        return key
+    name, colon, _ = key.partition(":")
+    return f"{name}:***" if colon and _NAMES.fullmatch(name) else "***"
+
+
 def unknown_key(key: str, model: type[BaseModel]) -> str:
     """What to say of a key that `model` does not have."""
+    if key.partition(":")[0] in model.model_fields:
+        return "a blank is missing behind the colon"
     close = difflib.get_close_matches(key, model.model_fields, n=1)
     if close:
         return f"unknown key; did you mean {close[0]}?"

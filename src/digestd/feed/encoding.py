@@ -7,8 +7,11 @@ So it is always handed UTF-8, and the decision is made here.
 from __future__ import annotations
 
 import codecs
+import encodings
+import pkgutil
 import re
 from collections.abc import Iterable, Sequence
+from encodings.aliases import aliases
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -36,6 +39,12 @@ _CARELESS = frozenset({"ascii", "iso8859-1", "cp1252"})
 _REFUSED = frozenset(
     {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7", "utf-16", "utf-32"}
 )
+# Python remembers every name that it was ever asked for, found or not, and a server can make up a new one of 60 KB for
+# each answer. So it is asked for its own names alone, in one spelling.
+_LONGEST_CLAIM = 64
+_OUTSIDE_NAMES = re.compile(r"[^a-z0-9.]+")
+_PYTHONS_NAMES = frozenset(aliases) | {module.name for module in pkgutil.iter_modules(encodings.__path__)}
+
 _SUPERSETS = {
     "gb2312": "gb18030",
     "gbk": "gb18030",
@@ -126,13 +135,25 @@ def _declared(body: bytes, family: str) -> str | None:
 
 def _codec(name: str | None) -> str | None:
     """Python's name of the character set called `name`, or None where there is none."""
+    known = _known_name((name or "").strip())
+    if known is None:
+        return None
     try:
-        found = codecs.lookup((name or "").strip()).name
+        found = codecs.lookup(known).name
         # Codecs that turn bytes into bytes refuse here; four NULs are fit for every character set.
         bytes(4).decode(found)
     except (LookupError, ValueError):
         return None
     return None if found in _REFUSED else found
+
+
+def _known_name(claim: str) -> str | None:
+    """The spelling of `claim` that Python's list of character sets has, or None."""
+    if len(claim) > _LONGEST_CLAIM:
+        return None
+    # As the package `encodings` does itself before it looks.
+    name = _OUTSIDE_NAMES.sub("_", claim.lower()).strip("_")
+    return next((spelling for spelling in (name, name.replace(".", "_")) if spelling in _PYTHONS_NAMES), None)
 
 
 def _nearest(body: bytes, candidates: list[str]) -> str:

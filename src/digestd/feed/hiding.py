@@ -17,7 +17,10 @@ _TINY_SIDE = re.compile(r"\s*0*[01](?:\.\d*)?(?![\d.]*%)(?!\d)")
 _TINY = (
     r"(?:^|;)(?:max-)?(?:width|height):(?:0+(?:\.0*)?[a-z]{0,4}|0*\.\d+(?:px)?|0*1(?:\.\d*)?(?:px)?)(?:!|;|$)"
 )
-_GONE = r"display:none|visibility:(?:hidden|collapse)|opacity:0*\.?0*(?![.\d])"
+_GONE = (
+    r"display:none|visibility:(?:hidden|collapse)|opacity:(?:0*\.?0*|0*\.0\d*)(?![.\d])"
+    r"|scale(?:3d|[xy])?\(0*\.?0*[,)]|clip:rect\((?:[01](?:px)?[, ]?){4}\)|clip-path:(?:inset\((?:50|100)%|circle\(0)"
+)
 _HIDING = re.compile(rf"{_GONE}|:-\d{{3,}}|{_TINY}")
 # An element that holds others is pulled about by its layout, and a small one shows what does not fit into it.
 _CONCEALING = re.compile(rf"{_GONE}|:-\d{{4,}}")

@@ -56,14 +56,17 @@ _MARKUP_ALLOWED = 10
 # No URL holds them, and browsers drop some (WHATWG URL, 4.4).
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 _SCHEME = re.compile(r" *([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+# Before the host, in all the ways that browsers read (WHATWG URL, 4.4): `https://bank.example@other.example/`.
+_USER_INFO = re.compile(r"\A( *https?:[\\/]*| *[\\/]{2,})[^\\/?#]*@", re.IGNORECASE)
 
 
 def clean(value: str, base: str) -> str:
     """Sanitise the HTML fragment `value` and resolve its links against `base`, an absolute URL.
 
-    No script, style, frame, form or event handler is left, only links to http, https and mailto, and no image that
-    nobody can see: with a side of one pixel or none, or hidden by a style, its own or of what it stands in. Links that
-    cannot be resolved lose their target; a fragment with more markup than reason loses its tags. Never raises.
+    No script, style, frame, form or event handler is left, only links to http, https and mailto, without user info, and
+    no image that nobody can see: with a side of one pixel or none, or hidden by a style, its own or of what it stands
+    in. Links that cannot be resolved lose their target; a fragment with more markup than reason loses its tags. Never
+    raises.
     """
     value = storable(value)
     if "<" not in value and "&" not in value:
@@ -73,7 +76,7 @@ def clean(value: str, base: str) -> str:
     # Text that is hidden stays: a script may show it, and words too many do no harm. A picture that nobody was to see
     # is a beacon.
     concealed = concealed_images(_marked(value)) if may_conceal(value) else iter(())
-    cleaned = _cleaner(absolute_link("", base)).clean(value)
+    cleaned = _cleaner(absolute_link("", _without_user_info(base))).clean(value)
     return _IMAGE.sub(lambda image: _unless_hidden(image[0], concealed), cleaned)
 
 
@@ -128,11 +131,16 @@ def _kept(tag: str, name: str, value: str) -> str | None:
 
 
 def _target(value: str) -> str | None:
-    """What is left of a link: nothing, where it has a scheme that is not ours without characters that no URL holds."""
+    """What is left of a link: nothing, where it has a scheme that is not ours without characters that no URL holds; and
+    no user info."""
     bare = _CONTROLS.sub("", value)
     scheme = _SCHEME.match(bare)
     # nh3 has looked already, but at the value with those characters: to it `java\x01script:` is a relative path.
-    return None if scheme and scheme[1].lower() not in _SCHEMES else bare
+    return None if scheme and scheme[1].lower() not in _SCHEMES else _without_user_info(bare)
+
+
+def _without_user_info(link: str) -> str:
+    return _USER_INFO.sub(r"\1", link)
 
 
 def _unless_hidden(image: str, concealed: Iterator[bool]) -> str:

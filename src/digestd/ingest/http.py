@@ -32,7 +32,7 @@ from digestd.ingest.network.body import Wanted, drain, read
 from digestd.ingest.network.coding import ACCEPT_ENCODING
 from digestd.ingest.network.resolve import Resolver
 from digestd.ingest.network.statuses import retry_after_seconds, sentence
-from digestd.ingest.network.transport import WAY, open_transport
+from digestd.ingest.network.transport import LOCATION, WAY, open_transport
 from digestd.ingest.network.urls import REDIRECTS, carried, masked, redirected, same_origin, target_of
 from digestd.ingest.network.ways import Own, Way, way_of
 from digestd.ingest.politeness import Hosts
@@ -236,8 +236,7 @@ class HttpClient:
                     self._hosts.answered(str(url), status)
                 if status in REDIRECTS:
                     await drain(response)
-                    location = response.headers.get("location", "").strip()
-                    return _Redirect(location, permanent=status in _PERMANENT)
+                    return _Redirect(response.extensions[LOCATION], permanent=status in _PERMANENT)
                 if status == 304 and not _CONDITIONS.isdisjoint(headers):
                     await drain(response)
                     return Response(str(url), status, _fields(response), b"")
@@ -254,11 +253,7 @@ class HttpClient:
             raise BadURL("a header of the request has characters that HTTP cannot carry") from error
         extensions = None if way is None else {WAY: way}
         request = self._client.build_request("GET", url, headers=fields, extensions=extensions)
-        try:
-            return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
-        except (ValueError, httpx2.InvalidURL) as error:
-            # httpx2 reads Location on its own account, and may stumble over what a server wrote there.
-            raise ProtocolFailed("the server's answer cannot be understood") from error
+        return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
 
     def _refuse(self, url: httpx2.URL, response: httpx2.Response, hops: int) -> NoReturn:
         status = response.status_code

@@ -28,6 +28,7 @@ from digestd.ingest.verdict import (
     ANSWERED,
     UNREACHED,
     broken,
+    discreet,
     is_put_off,
     judge,
     late,
@@ -38,7 +39,7 @@ from digestd.ingest.verdict import (
 from digestd.kinds import Kind
 from digestd.log import bound, get_logger
 from digestd.metrics import Metrics
-from digestd.model import Failure, Outcome, PollState, Step
+from digestd.model import Failure, Outcome, PollState, Step, mask_guid
 from digestd.store import Claim, Fetched, Lease, LeaseLost, Recorded, Refused, StepRecord, Wait
 
 LEASE_MARGIN_SECONDS = 15.0
@@ -209,7 +210,7 @@ class Poller:
             bug = TypeError("step() returned None")
         if step is None or bug is not None:
             assert bug is not None
-            return redacted(broken(state, kind, bug), access), bug
+            return redacted(broken(state, kind, bug), access), discreet(bug, access)
         step = redacted(step, access)
         self._watch_network(claim.source.url, step.failure)
         return step, None
@@ -299,7 +300,7 @@ class Poller:
         for refused in answer.set_aside:
             title = refused.title[:200]
             get_logger().warning(
-                "worker.entry.set_aside", guid=refused.guid, title=title, reason=refused.reason
+                "worker.entry.set_aside", guid=mask_guid(refused.guid), title=title, reason=refused.reason
             )
 
     def _tell(self, result: PollResult, record: StepRecord, step: Step, seconds: float) -> None:

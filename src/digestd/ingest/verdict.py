@@ -3,6 +3,7 @@ nothing."""
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -37,6 +38,10 @@ _NOT_EXTRACTED = "extract.enabled is false"
 
 _PUT_OFF_SECONDS = 60.0
 _LONGEST_MESSAGE = 500
+
+
+class RedactedBug(Exception):
+    """A bug whose traceback, which is the message, told a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,16 @@ def redacted(step: Step, access: Access) -> Step:
     if step.failure is None or not access.hidden:
         return step
     return replace(step, failure=replace(step.failure, message=access.redacted(step.failure.message)))
+
+
+def discreet(bug: Exception, access: Access) -> Exception:
+    """`bug`; where its traceback tells a secret of `access`, an exception that holds the traceback without it instead:
+    kinds raise what they stumble over, and servers send back what they were sent."""
+    if not access.hidden:
+        return bug
+    told = "".join(traceback.format_exception(bug))
+    redacted = access.redacted(told)
+    return bug if redacted == told else RedactedBug(redacted)
 
 
 def broken(state: PollState, kind: str, bug: Exception) -> Step:

@@ -32,10 +32,16 @@ _AWAY_SQLITE_CODES = (
 )
 
 
+# Where in the URL of a database an operator looks for the mistake, and no secret is.
+_SHOWN_IN_QUERIES = frozenset(
+    {"host", "port", "dbname", "sslmode", "connect_timeout", "target_session_attrs"}
+)
+
+
 def masked(url: URL) -> str:
-    """Give `url` fit for a message: its password hidden wherever libpq takes one."""
-    secret = {key: "***" for key in url.query if "password" in key}
-    return url.update_query_dict(secret).render_as_string(hide_password=True)
+    """Give `url` fit for a message: its password hidden, and what its query says but for the place of the database."""
+    hidden = {key: "***" for key in url.query if key not in _SHOWN_IN_QUERIES}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
 
 
 def outage(error: Exception, database: str) -> StoreUnavailable | None:

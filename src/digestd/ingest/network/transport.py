@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import httpcore2
 import httpx2
@@ -23,10 +23,14 @@ from digestd.ingest.network.ways import Way
 # every idle connection twice per request.
 _KEPT_CONNECTIONS = 20
 _KEPT_SECONDS = 15.0
+_REPLACED_SECONDS = 3_600.0
 _NO_PROXY = "fetch.proxy: no URL of a proxy; give http://HOST:PORT or socks5://HOST:PORT"
 
 WAY = "digestd.way"
 """The extension of a request that holds its :class:`~digestd.ingest.network.ways.Way`, if it has one of its own."""
+LOCATION = "digestd.location"
+"""The extension of an answer that holds its `Location`, empty where it has none. As a header field httpx2 would take it
+to pieces, too, though it is not to follow it: a twentieth of a second for one of 60 KB."""
 
 
 class PoolTransport(httpx2.AsyncBaseTransport):
@@ -51,16 +55,27 @@ class PoolTransport(httpx2.AsyncBaseTransport):
             extensions=request.extensions,
         )
         response = await self._pool.handle_async_request(asked)
+        headers, location = _without_location(response.headers)
         return httpx2.Response(
             response.status,
-            headers=response.headers,
+            headers=headers,
             stream=_Body(response.stream),
-            extensions=dict(response.extensions),
+            extensions={**response.extensions, LOCATION: location},
         )
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._pool.aclose()
+
+
+def _without_location(fields: Sequence[tuple[bytes, bytes]]) -> tuple[list[tuple[bytes, bytes]], str]:
+    """`fields` without `Location`, and what it says: in UTF-8 where it is that, repeated ones joined."""
+    others = [(name, value) for name, value in fields if name.lower() != b"location"]
+    located = b", ".join(value for name, value in fields if name.lower() == b"location").strip()
+    try:
+        return others, located.decode("utf-8")
+    except UnicodeDecodeError:
+        return others, located.decode("latin-1")
 
 
 class _SOCKSTransport(PoolTransport):
@@ -97,6 +112,7 @@ class _Body(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
+T = TypeVar("T")
 OpenPool: TypeAlias = Callable[[str | None, ssl.SSLContext | None], PoolTransport]
 """Opens a pool over the given proxy and with the given TLS; None stands for the usual ones."""
 
@@ -111,7 +127,7 @@ class WayTransport(httpx2.AsyncBaseTransport):
         self._usual = usual
         self._open_pool = open_pool
         self._others: dict[Way, tuple[tuple[int, ...], PoolTransport]] = {}
-        self._replaced: list[PoolTransport] = []
+        self._replaced: list[tuple[float, PoolTransport]] = []
         self._reading = trio.CapacityLimiter(1)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -126,24 +142,38 @@ class WayTransport(httpx2.AsyncBaseTransport):
         for transport in [
             self._usual,
             *(transport for _, transport in self._others.values()),
-            *self._replaced,
+            *(transport for _, transport in self._replaced),
         ]:
             await transport.aclose()
 
     async def _transport(self, way: Way) -> PoolTransport:
-        version = way.version()
+        # On a share that hangs, looking at a file does, too.
+        version = await self._in_thread(way.version) if way.files else ()
         known = self._others.get(way)
         if known is not None and known[0] == version:
             return known[1]
         # Reading the authorities of the system takes as long as many polls.
-        context = await trio.to_thread.run_sync(way.ssl_context, limiter=self._reading) if way.files else None
+        context = await self._in_thread(way.ssl_context) if way.files else None
         opened = self._open_pool(way.proxy.reveal() if way.proxy else None, context)
         replaced = self._others.get(way)
         if replaced is not None:
             # Somebody may be reading from it.
-            self._replaced.append(replaced[1])
+            self._replaced.append((trio.current_time(), replaced[1]))
         self._others[way] = version, opened
+        await self._close_replaced()
         return opened
+
+    async def _close_replaced(self) -> None:
+        """Close what nobody can be reading from any more: certificates may be renewed every hour, for months, and what
+        was read of each takes megabytes."""
+        long_ago = trio.current_time() - _REPLACED_SECONDS
+        old = [transport for since, transport in self._replaced if since <= long_ago]
+        self._replaced = [(since, transport) for since, transport in self._replaced if since > long_ago]
+        for transport in old:
+            await transport.aclose()
+
+    async def _in_thread(self, read: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(read, abandon_on_cancel=True, limiter=self._reading)
 
 
 def open_transport(

@@ -24,6 +24,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # These say nothing about who asks, and belong to the source as a whole.
 _CARRIED = frozenset({"accept", "accept-language", "a-im", "if-none-match", "if-modified-since"})
 _SHOWN_CHARACTERS = 300
+_TOO_LONG = f"the URL has more than {MAX_URL_CHARACTERS} characters"
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,254}}$){_LABEL}(\.{_LABEL})*\.?")
 
@@ -42,7 +43,7 @@ def target_of(text: str) -> Target:
     Raises :class:`~digestd.errors.BadURL`, saying what is wrong with scheme, host, port or length.
     """
     if len(text) > MAX_URL_CHARACTERS:
-        raise BadURL(f"the URL has more than {MAX_URL_CHARACTERS} characters")
+        raise BadURL(_TOO_LONG)
     try:
         url = httpx2.URL(text)
     except (httpx2.InvalidURL, ValueError) as error:
@@ -102,6 +103,9 @@ def redirected(url: httpx2.URL, location: str) -> httpx2.URL:
     if not location:
         raise RedirectFailed(f"{masked(url)} redirects without saying where to")
     try:
+        # Before it is taken to pieces, which takes time.
+        if len(location) > MAX_URL_CHARACTERS:
+            raise BadURL(_TOO_LONG)
         onward = target_of(str(url.join(location))).url
     except (BadURL, httpx2.InvalidURL, ValueError) as error:
         reason = str(error) if isinstance(error, BadURL) else "the URL cannot be understood"
