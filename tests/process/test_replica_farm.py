@@ -219,5 +219,6 @@ def test_where_sources_are_slow_two_replicas_do_twice_the_work_of_one(
             time.sleep(WINDOW)
             polls.append(farm.requests.total() - before)
     one, two = polls
+    print(f"{one} polls by one replica, {two} by two")
     assert one > 0.8 * 10 * WINDOW / SLOW_SECONDS
     assert two > 1.8 * one, polls
