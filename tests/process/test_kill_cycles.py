@@ -112,7 +112,7 @@ def strike(blow: Blow, file: Path, database: Database, farm: Farm, chance: rando
             running.enter_context(Digestd(["-c", str(file)], database.folder, environ)) for _ in range(count)
         ]
         if blow.polling:
-            victim.wait_for("worker.started", 30)
+            victim.wait_for("worker.started", seconds=30)
         grow(farm, blow.after_seconds, chance)
         if blow.warned_seconds is not None:
             victim.send(signal.SIGTERM)
