@@ -365,3 +365,26 @@ def test_the_floor_of_adaptive_polling_is_not_above_its_ceiling(written: Path) -
     assert problems(written, text) == [
         "worker.adaptive_max_seconds: must not be less than adaptive_min_seconds"
     ]
+
+
+def test_what_files_of_sources_hold_is_looked_at_before_they_are_read(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever compares them later finds what changed meanwhile."""
+    sources = written.parent / "sources.yaml"
+    sources.write_text("[{name: a, url: 'http://a.example/'}]")
+    before = config.content_of([sources])
+    written.write_text("sources_files: [sources.yaml]")
+    look = config.content_of
+
+    def look_too_early(files: list[Path]) -> str:
+        found = look(files)
+        sources.write_text("[{name: b, url: 'http://b.example/'}]")
+        return found
+
+    monkeypatch.setattr(config, "content_of", look_too_early)
+    loaded = config.load(written, {}, KINDS)
+    assert [spec.name for spec in loaded.sources] == ["b"]
+    assert loaded.source_content == before != look(loaded.source_files)
+    written.write_text("sources: []")
+    assert config.load(written, {}, KINDS).source_content is None

@@ -15,7 +15,7 @@ import trio.testing
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from digestd.config import Configuration, Settings, WorkerSettings
+from digestd.config import Configuration, Settings, WorkerSettings, content_of
 from digestd.daemon import following as module
 from digestd.daemon.ending import Ending
 from digestd.daemon.following import Following
@@ -220,6 +220,48 @@ async def test_files_of_sources_are_followed_without_a_signal(
         nursery.cancel_scope.cancel()
 
 
+async def test_what_changed_before_the_first_look_is_followed(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """A start takes its time between reading the files and watching them, with a long list above all."""
+    file = tmp_path / "sources.yaml"
+    file.write_text("one")
+    daemon = Daemon(Bench(always(fetched("a")), interval_seconds=300), spec("one"))
+    daemon.config = replace(daemon.config, source_files=(file,), source_content=content_of([file]))
+    async with trio.open_nursery() as nursery:
+        file.write_text("one, two")
+        read = daemon.config
+        daemon.change(spec("one"), spec("two"))
+        daemon.config = replace(daemon.config, source_content=content_of([file]))
+        changed, daemon.config = daemon.config, read
+        daemon.files = lambda: changed
+        with capture_logs() as logs:
+            await daemon.run(nursery)
+            await trio.sleep(module.REFRESH_SECONDS + 100)
+        assert len(daemon.bench.times("two")) == 1
+        assert len(events(logs, "worker.sources.changed")) == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_a_signal_took_over_is_no_change(autojump_clock: MockClock, tmp_path: Path) -> None:
+    file = tmp_path / "sources.yaml"
+    file.write_text("one")
+    daemon = Daemon(Bench(always(fetched("a")), interval_seconds=300), spec("one"))
+    daemon.config = replace(daemon.config, source_files=(file,), source_content=content_of([file]))
+    async with trio.open_nursery() as nursery:
+        await daemon.run(nursery)
+        await trio.sleep(10)
+        file.write_text("one, two")
+        daemon.change(spec("one"), spec("two"))
+        daemon.config = replace(daemon.config, source_content=content_of([file]))
+        with capture_logs() as logs:
+            daemon.ending.reload_asked.set()
+            await trio.sleep(2 * module.CONTENT_SECONDS)
+        assert len(events(logs, "worker.reloaded")) == 1
+        assert events(logs, "worker.sources.changed") == []
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_reload_during_an_outage_is_made_up_for(autojump_clock: MockClock, tmp_path: Path) -> None:
     file = tmp_path / "sources.yaml"
     file.write_text("one")
@@ -255,6 +297,31 @@ async def test_another_list_that_stays_in_force_is_warned_of_once(autojump_clock
         assert line["owner"] == "other"
         assert daemon.supervisor.running == 1
         assert len(daemon.bench.times("two")) >= 3
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("same_before", [True, False])
+async def test_a_list_that_was_ours_until_now_is_nobody_elses(
+    autojump_clock: MockClock, same_before: bool
+) -> None:
+    """Files of replicas change at nearly one moment: the first to follow replaces what another wrote of the same."""
+    daemon = Daemon(Bench(always(fetched("a")), interval_seconds=300), spec("one"))
+    async with trio.open_nursery() as nursery:
+        await daemon.run(nursery)
+        store = daemon.bench.store
+        mine, store._owner = store._owner, "other"
+        fingerprint = daemon.config.fingerprint() if same_before else "f" * 64
+        await store.sync_sources([spec("one")], fingerprint="e" * 64)
+        await store.sync_sources([spec("one")], fingerprint=fingerprint)
+        store._owner = mine
+        daemon.change(spec("one"), spec("two"))
+        with capture_logs() as logs:
+            daemon.ending.reload_asked.set()
+            await trio.sleep(5)
+        assert [line["owner"] for line in events(logs, "worker.sources.replaced")] == (
+            [] if same_before else ["other"]
+        )
+        assert len(events(logs, "worker.sources.synced")) == 1
         nursery.cancel_scope.cancel()
 
 

@@ -8,7 +8,7 @@ import trio
 
 from digestd.errors import StoreUnavailable
 from digestd.store import Store
-from store.builders import one, source_ids, spec
+from store.builders import entry, one, source_ids, spec, step, taken
 from store.conftest import bench_at, damage, open_at
 
 
@@ -62,6 +62,22 @@ async def test_a_list_takes_sources_in_the_order_of_their_ids(postgres_url: str)
                 await until_waiting(connection, "tuple", "transactionid")
                 connection.execute(locking, [ids[2]])
                 connection.rollback()
+
+
+async def test_records_take_sources_in_the_order_of_their_ids(postgres_url: str) -> None:
+    """In whichever order they come: else two processes whose leases ended meanwhile could wait for one another."""
+    async with open_at(postgres_url) as store:
+        first, second = await source_ids(store, spec("a"), spec("b"))
+        steps = [step(await taken(store, source_id), entry("1")) for source_id in (second, first)]
+        locking = "SELECT * FROM sources WHERE id = %s FOR UPDATE NOWAIT"
+        with psycopg.connect(postgres_url) as connection:
+            connection.execute(locking, [first])
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(store.record, steps)
+                await until_waiting(connection, "tuple", "transactionid")
+                connection.execute(locking, [second])
+                connection.rollback()
+        assert [status.articles for status in await store.sources(count_articles=True)] == [1, 1]
 
 
 DAMAGES = [("options", "{no json"), ("lease_expires_at", "yesterday"), ("changed_at", "yesterday")]

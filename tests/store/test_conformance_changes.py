@@ -10,9 +10,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from digestd.model import PollState
-from digestd.store import Changes, Claim, ClaimRequest, Gone, Lease, LeaseLost, ListOwner, SyncReport, Wait
+from digestd.store import (
+    Changes,
+    Claim,
+    ClaimRequest,
+    Gone,
+    Lease,
+    LeaseLost,
+    ListOwner,
+    SyncReport,
+    Wait,
+    sync,
+)
 from store.builders import FULL_SPEC, NEVER_POLLED, entry, one, source_ids, spec, step, taken, without
-from store.conftest import OWNER, Bench, open_at
+from store.conftest import OWNER, Bench, bench_at, open_at
 
 
 async def begun(bench: Bench) -> Changes:
@@ -83,6 +94,23 @@ async def test_the_list_of_another_process_is_replaced_and_named(database: str) 
         latest = await store.changed_sources(first.latest, first.told)
         assert (latest.list_fingerprint, latest.list_owner) == ("3", "another")
         assert [status.source.name for status in await store.sources()] == ["b"]
+
+
+async def test_a_list_that_took_longer_than_a_look_goes_back_is_followed(database: str) -> None:
+    """100,000 sources over a slow line: all of it is committed minutes after the moment that it has written down."""
+    async with bench_at(database) as bench:
+        await bench.store.sync_sources([spec("a"), spec("b")], fingerprint="1")
+        bench.age(3_600)
+        first = await bench.store.changed_sources(None)
+        second = await bench.store.changed_sources(first.latest, first.told)
+        assert second.statuses == ()
+        with bench.engine.begin() as connection:
+            began = datetime.now(UTC) - timedelta(minutes=10)
+            sync.sync(connection, [spec("a"), spec("b", category="x"), spec("c")], "2", "another", began)
+        third = await bench.store.changed_sources(second.latest, second.told)
+        assert [status.source.name for status in third.statuses] == ["b", "c"]
+        fourth = await bench.store.changed_sources(third.latest, third.told)
+        assert fourth.statuses == ()
 
 
 class TestAdding:

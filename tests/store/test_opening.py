@@ -22,7 +22,7 @@ from digestd.store.outage import masked, outage
 from digestd.store.owner import current_owner
 from digestd.store.schema import UtcDateTime, sources
 from digestd.store.sql import check_store, open_store
-from store.builders import one, source_ids, spec, step, taken
+from store.builders import entry, one, source_ids, spec, step, taken
 from store.conftest import open_at
 from support.postgres import PostgresServer
 
@@ -241,6 +241,30 @@ async def test_the_leases_of_a_dead_owner_are_freed_at_start(database: str) -> N
     async with open_at(database, me) as store:
         answer = one(await store.claim([ClaimRequest(source_id, 60)]))
         assert answer == Wait(ANY, "leased", 2)
+
+
+@pytest.mark.parametrize("table", ["sources", "articles"])
+async def test_a_start_waits_for_no_row_that_another_holds(postgres_url: str, table: str) -> None:
+    """It would fail when that takes long, as the change of a long list does; a lease ends by itself."""
+    me = current_owner()
+    dead = "/".join([*me.split("/")[:4], "1"])
+    async with open_at(postgres_url, dead) as store:
+        ids = await source_ids(store, spec("a"), spec("b"))
+        for source_id in ids:
+            claim = await taken(store, source_id)
+            await store.record([step(claim, entry(f"{source_id}"))])
+            await taken(store, source_id, force=True)
+        await store.claim_pages(10, 60)
+    owned = {"sources": "lease_expires_at", "articles": "next_extraction_at"}
+    with psycopg.connect(postgres_url) as other:
+        other.execute(f"SELECT id FROM {table} WHERE id = (SELECT min(id) FROM {table}) FOR UPDATE".encode())
+        with trio.fail_after(2):
+            async with open_at(postgres_url, me):
+                pass
+        held = other.execute(
+            f"SELECT count(*) FROM {table} WHERE {owned[table]} > clock_timestamp()".encode()
+        ).fetchone()
+        assert held == (1,), "all others were freed"
 
 
 def test_a_moment_without_a_zone_is_refused(database: str) -> None:

@@ -26,6 +26,8 @@ from support.pgbouncer import PROGRAM, PgBouncer
 from support.postgres import PostgresServer
 from support.wire import Moment, Wire
 
+with_pgbouncer = pytest.mark.skipif(PROGRAM is None, reason="PgBouncer is not installed")
+
 
 @pytest.fixture
 def wire(postgres_server: PostgresServer) -> Iterator[Wire]:
@@ -151,13 +153,13 @@ from digestd.store.engine import create, database_url
 engine = create(database_url(sys.argv[1]), pool_size=1, connect_timeout_seconds=5)
 with engine.begin() as connection:
     connection.execute(text("SELECT id FROM sources FOR UPDATE"))
-    print("locked", flush=True)
+    os.write(1, b"locked\\n")
     os.kill(os.getpid(), signal.SIGSTOP)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("pooled", [False, pytest.param(True, marks=with_pgbouncer)])
 async def test_a_process_stopped_inside_a_transaction_holds_nothing_for_long(
     postgres_server: PostgresServer, postgres_url: str, pooled: bool
 ) -> None:
@@ -189,8 +191,6 @@ async def test_a_process_stopped_inside_a_transaction_holds_nothing_for_long(
 
 @contextmanager
 def pgbouncer(server: PostgresServer, ignored: str = "") -> Iterator[PgBouncer]:
-    if PROGRAM is None:
-        pytest.skip("PgBouncer is not installed")
     bouncer = PgBouncer(server, ignored)
     try:
         yield bouncer
@@ -198,6 +198,7 @@ def pgbouncer(server: PostgresServer, ignored: str = "") -> Iterator[PgBouncer]:
         bouncer.close()
 
 
+@with_pgbouncer
 @pytest.mark.parametrize("ignored", ["", "options"])
 async def test_behind_pgbouncer_every_transaction_has_its_settings(
     postgres_server: PostgresServer, postgres_url: str, ignored: str

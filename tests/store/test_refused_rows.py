@@ -145,3 +145,29 @@ async def test_when_sqlite_drops_the_whole_transaction_nothing_is_committed_alon
             await bench.store.record([step(claim, entry("1"), entry("2", "poison"), entry("3"))])
         assert bench.articles() == []
         assert bench.row(source_id) == before
+
+
+# A connection that is refused, a deadlock, a full disk, no memory, a lock not to be had, a statement that took too
+# long, a shutdown, a disk that fails, a standby, a transaction that sat idle (PostgreSQL's manual, appendix A).
+_OUTAGES = ["08006", "40P01", "53100", "53200", "55P03", "57014", "57P01", "58030", "25006", "25P03"]
+
+
+@pytest.mark.parametrize("state", _OUTAGES)
+async def test_an_outage_in_the_middle_of_a_step_is_no_refusal(postgres_url: str, state: str) -> None:
+    """Entries that were set aside for it would not be asked for again."""
+    async with bench_at(postgres_url) as bench:
+        source_id = one(await source_ids(bench.store, spec()))
+        claim = await taken(bench.store, source_id)
+        raising = f"RAISE EXCEPTION USING ERRCODE = '{state}', MESSAGE = 'just now';"
+        with bench.engine.begin() as connection:
+            for statement in _POSTGRES:
+                changed = statement.replace("RAISE EXCEPTION 'poison is refused';", raising)
+                connection.execute(text(changed))
+        with pytest.raises(StoreUnavailable, match="cannot be used just now: just now"):
+            await bench.store.record([step(claim, entry("1"), entry("2", "poison"))])
+        assert (bench.articles(), await bench.store.entries_set_aside(10)) == ([], [])
+        with bench.engine.begin() as connection:
+            for statement in _DROP_POSTGRES:
+                connection.execute(text(statement))
+        answer = await bench.store.record([step(claim, entry("1"), entry("2", "poison"))])
+        assert answer == [Recorded(2, 0)]

@@ -55,7 +55,8 @@ DEFAULT_FILES = (Path("conf/digestd.yaml"), Path("/etc/digestd/digestd.yaml"))
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """All that is in force: the file it came from (None: the defaults), settings, sources, warnings, which keys the
-    environment set (`SECTION_KEY` names), the files that the sources stand in, and where their secrets are found."""
+    environment set (`SECTION_KEY` names), the files that the sources stand in with what :func:`content_of` said of them
+    before they were read (None: nobody asked), and where their secrets are found."""
 
     file: Path | None
     settings: Settings
@@ -63,6 +64,7 @@ class Configuration:
     warnings: tuple[str, ...] = ()
     from_environment: frozenset[str] = frozenset()
     source_files: tuple[Path, ...] = ()
+    source_content: str | None = None
     secrets: Secrets = field(default=Secrets({}, {}), repr=False, compare=False)
 
     def fingerprint(self) -> str:
@@ -128,7 +130,10 @@ def load(option: Path | None, environ: Mapping[str, str], kinds: Collection[str]
     used = frozenset(f"{s}_{k}".upper() for s, keys in env.values.items() for k in keys)
     secrets = Secrets(sources.literals, environ)
     warnings = (*env.warnings, *_missing_secrets(sources.specs, secrets))
-    return Configuration(file, settings, tuple(sources.specs), warnings, used, tuple(sources.files), secrets)
+    files = tuple(sources.files)
+    return Configuration(
+        file, settings, tuple(sources.specs), warnings, used, files, sources.content, secrets
+    )
 
 
 def _missing_secrets(specs: Iterable[SourceSpec], secrets: Secrets) -> Iterator[str]:
@@ -223,8 +228,11 @@ def _read_sources(
     if not isinstance(files, list) or not all(isinstance(name, str) and name for name in files):
         sources.problems.append(f"{file}: sources_files: must be a list of file names, relative to this file")
         return
-    for name in files:
-        if "://" in name:
-            sources.problems.append(f"sources_files: {mask_url(name)}: must be a file, not a URL")
-        else:
-            sources.read_file(folder / name)
+    sources.problems += [
+        f"sources_files: {mask_url(name)}: must be a file, not a URL" for name in files if "://" in name
+    ]
+    paths = [folder / name for name in files if "://" not in name]
+    # Before they are read: what changes meanwhile is then found to be another content than this.
+    sources.content = content_of(paths)
+    for path in paths:
+        sources.read_file(path)

@@ -72,6 +72,7 @@ class SourceList:
         self._kinds = kinds
         self._places: dict[str, str] = {}
         self.files: list[Path] = []
+        self.content: str | None = None
         self.specs: list[SourceSpec] = []
         self.literals: dict[str, Secret] = {}
         self.problems: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import trio
@@ -65,7 +65,7 @@ class Following:
         self._since: datetime | None = None
         self._told_rows: frozenset[tuple[int, object]] = frozenset()
         self._foreign: _List | None = None
-        self._content: str | None = None
+        self._content = config.source_content
         self._told = trio.Event()
         # Reading files must wait for no database, nor for a name that hangs.
         self._threads = trio.CapacityLimiter(1)
@@ -132,7 +132,10 @@ class Following:
         self._pipeline.doors.adopt(config.secrets)
         fingerprint = config.fingerprint()
         report = await self._store.sync_sources(config.sources, fingerprint=fingerprint)
-        self._config, self._fingerprint = config, fingerprint
+        if report.replaced is not None and report.replaced.fingerprint == self._fingerprint:
+            # Another replica had written what was our list, too, until now: nobody has other files.
+            report = replace(report, replaced=None)
+        self._config, self._fingerprint, self._content = config, fingerprint, config.source_content
         tell_synced(report)
         self._told.set()
 

@@ -15,9 +15,14 @@ from digestd.store.sources import statuses_of
 CHANNEL = "digestd_sources"
 """Where PostgreSQL tells that sources were changed; not which: that is asked of the table."""
 
-# Transactions commit in another order than their clocks say: one that began earlier may be seen later. None takes
-# as long as this between writing down its moment and committing: time-outs end it before.
+# Transactions commit in another order than their clocks say: one that began earlier may be seen later. None but that of
+# a long list takes as long as this between writing down its moment and committing: time-outs end it before.
 _OVERLAP = timedelta(seconds=60)
+
+_A_MOMENT = timedelta(microseconds=1)
+
+# No source has this id: with the moment of the list in force it stands for that list among what was told.
+_LIST_ID = 0
 
 # The moment only tells one change from the next, and one that somebody damaged must not stop the others: it is taken
 # as it lies there.
@@ -37,19 +42,25 @@ def changed(
     connection: Connection, since: datetime | None, told: Collection[tuple[int, object]], now: datetime
 ) -> Changes:
     """See `Store.changed_sources`."""
-    found: frozenset[tuple[int, object]] = frozenset()
-    if since is not None:
-        rows = connection.execute(_CHANGED, {"since": since - _OVERLAP})
-        found = frozenset((row.id, row.version) for row in rows)
-    ids = sorted({source_id for source_id, _ in found.difference(told)})
+    # The list first: what is committed between the two is found the next time, by a list that is new then.
     fingerprint, owner, written_at = connection.execute(_LIST).one_or_none() or (None, None, None)
+    found: set[tuple[int, object]] = set() if written_at is None else {(_LIST_ID, written_at)}
+    new = found.difference(told)
+    if since is not None:
+        since -= _OVERLAP
+        if new and written_at is not None:
+            # However long it took: all that it changed has its own moment.
+            since = min(since, written_at - _A_MOMENT)
+        rows = connection.execute(_CHANGED, {"since": since})
+        found |= {(row.id, row.version) for row in rows}
+    ids = sorted({source_id for source_id, _ in found.difference(told)} - {_LIST_ID})
     return Changes(
         statuses=tuple(statuses_of(connection, ids, now)),
         latest=now,
         list_fingerprint=fingerprint,
         list_owner=owner,
         list_written_at=written_at,
-        told=found,
+        told=frozenset(found),
     )
 
 

@@ -123,12 +123,14 @@ def retry(connection: Connection, query: ArticleQuery, now: datetime) -> int:
 
 
 def free_leases(connection: Connection, is_dead: Callable[[str], bool], now: datetime) -> None:
-    """End the leases of owners that `is_dead` is true of. Their claims stay counted: they never ended."""
+    """End the leases of owners that `is_dead` is true of. Their claims stay counted: they never ended. Of what another
+    transaction holds nothing is waited for."""
     owned = _kept.extraction_owner.is_not(None)
     owners = connection.execute(select(_kept.extraction_owner).where(owned).distinct()).scalars()
     dead = [owner for owner in owners if owner is not None and is_dead(owner)]
     if dead:
-        ended = update(articles).where(_kept.extraction_owner.in_(dead), _kept.next_extraction_at > now)
+        leased = select(_kept.id).where(_kept.extraction_owner.in_(dead), _kept.next_extraction_at > now)
+        ended = update(articles).where(_kept.id.in_(leased.with_for_update(skip_locked=True)))
         connection.execute(ended.values(next_extraction_at=now))
 
 

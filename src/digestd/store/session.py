@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
-from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine import ExceptionContext
 
@@ -22,8 +22,10 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "6s",
 }
 SILENCE_SECONDS = 7.5
-"""How long a server may take for an answer: longer than its own time-outs, so that it has hung, or is gone without a
-word."""
+"""How long a server may say nothing: longer than its own time-outs, so that it has hung, or is gone without a word.
+Long lists go out as one call, and may take as long as they like while it takes them in and answers."""
+
+_THINKING_SECONDS = 60.0
 
 # A name of ours, which PostgreSQL keeps without knowing it: whoever reads it back has all the other options, too.
 _MARK = "digestd.options"
@@ -61,16 +63,38 @@ class Session(psycopg.Connection[Any]):
         """
         if timeout is not None:
             return super().wait(gen, interval, timeout)
+        seconds = self.silence_seconds
+        if seconds is None:
+            return super().wait(gen, interval)
         try:
-            return super().wait(gen, interval, self.silence_seconds)
-        except psycopg.OperationalError as error:
-            # Whatever the server says ends what it was asked: this was our own time-out.
-            if self.info.transaction_status != TransactionStatus.ACTIVE:
-                raise
+            return super().wait(_heard_from(gen, seconds), interval)
+        except _Silence:
             self.close()
-            raise psycopg.OperationalError(
-                f"the server gave no answer for {self.silence_seconds:g} s, and the connection was closed"
-            ) from error
+            message = f"the server gave no answer for {seconds:g} s, and the connection was closed"
+            raise psycopg.OperationalError(message) from None
+
+
+class _Silence(Exception):
+    """The server neither took in nor answered anything."""
+
+
+def _heard_from(gen: PQGen[Answer], seconds: float) -> PQGen[Answer]:
+    """Go on with `gen`, which is told every `interval` of the wait whether there was anything to read or room to write;
+    `_Silence` when there was neither for so many seconds."""
+    last = time.monotonic()
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            now = time.monotonic()
+            if ready:
+                last = now
+            elif now - last > seconds:
+                raise _Silence
+            wanted = gen.send(ready)
+    except StopIteration as ended:
+        answer: Answer = ended.value
+        return answer
 
 
 def patient(connection: Connection) -> None:
@@ -81,6 +105,15 @@ def patient(connection: Connection) -> None:
         connection.execute(text("SET LOCAL lock_timeout = '5min'"))
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         session.silence_seconds = None
+
+
+def unhurried(connection: Connection) -> None:
+    """Let the transaction on `connection` take its time between two statements, as one does that thinks about 100,000
+    rows on a busy machine. A process that is stopped meanwhile is waited for as long, and no longer."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            text(f"SET LOCAL idle_in_transaction_session_timeout = '{_THINKING_SECONDS:.0f}s'")
+        )
 
 
 def set_up(engine: Engine) -> None:

@@ -145,11 +145,15 @@ def release(connection: Connection, leases: Sequence[Lease], owner: str) -> None
 
 
 def free_leases(connection: Connection, is_dead: Callable[[str], bool]) -> None:
-    """Free the leases of owners that `is_dead` is true of. Their claims stay counted: they never ended."""
+    """Free the leases of owners that `is_dead` is true of. Their claims stay counted: they never ended.
+
+    Of what another transaction holds nothing is waited for: a start must not fail for it, and a lease ends by itself.
+    """
     owners = connection.execute(select(sources.c.lease_owner).distinct()).scalars()
     dead = [owner for owner in owners if owner is not None and is_dead(owner)]
     if dead:
-        connection.execute(update(sources).where(sources.c.lease_owner.in_(dead)).values(WITHOUT_LEASE))
+        theirs = select(sources.c.id).where(sources.c.lease_owner.in_(dead)).with_for_update(skip_locked=True)
+        connection.execute(update(sources).where(sources.c.id.in_(theirs)).values(WITHOUT_LEASE))
 
 
 def kept_sources(connection: Connection) -> list[Kept]:

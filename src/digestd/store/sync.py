@@ -15,6 +15,7 @@ from digestd.store import SyncReport, moving
 from digestd.store.changes import list_owner, tell
 from digestd.store.chunks import chunks
 from digestd.store.schema import source_lists, sources
+from digestd.store.session import unhurried
 from digestd.store.sourcelist import plan_sync, replaced
 from digestd.store.sources import kept_sources
 
@@ -36,6 +37,7 @@ def sync(
     connection: Connection, specs: Sequence[SourceSpec], fingerprint: str, owner: str, now: datetime
 ) -> SyncReport:
     """See `Store.sync_sources`; `owner` is whose files they are."""
+    unhurried(connection)
     alone(connection)
     plan = plan_sync(kept_sources(connection), specs, now)
     standing = list_owner(connection)
