@@ -25,7 +25,7 @@ class Daemon:
         self.supervisor = Supervisor(bench.around, bench.metrics, bench.settings.interval_seconds)
         kinds = cast(Kinds, None)
         pipeline = Pipeline(bench.around, statuses, None, bench.store, "me", kinds, Bell(), bench.doors)
-        self.health = Health(pipeline, self.supervisor, bench.metrics, bench.settings.poll_timeout_seconds)
+        self.health = Health(pipeline, self.supervisor, bench.metrics)
 
     def start(self, nursery: trio.Nursery) -> None:
         self.supervisor.start(nursery, self._statuses)
@@ -65,10 +65,10 @@ async def test_a_ticker_that_does_not_wake_is_none(autojump_clock: MockClock) ->
         daemon.start(nursery)
         await trio.sleep(10.5)
         nursery.cancel_scope.cancel()
-    await trio.sleep(5.4)
+    await trio.sleep(1.4)
     assert daemon.health.state().stalled is None
     await trio.sleep(0.2)
-    assert daemon.health.state().stalled == "the tasks of the sources have not woken for 5 s"
+    assert daemon.health.state().stalled == "the tasks of the sources have not woken for 2 s"
 
 
 async def test_a_poll_that_cannot_be_ended_is_none(autojump_clock: MockClock) -> None:

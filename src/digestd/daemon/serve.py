@@ -49,9 +49,7 @@ async def _serve(
                 if pipeline is not None:
                     metrics.remember(pipeline.statuses)
                     supervisor = Supervisor(pipeline.around, metrics, config.settings.worker.interval_seconds)
-                    health = Health(
-                        pipeline, supervisor, metrics, config.settings.worker.poll_timeout_seconds
-                    )
+                    health = Health(pipeline, supervisor, metrics)
                     if serve_web is not None:
                         await services.start(
                             serve_web, Address.parse(config.settings.web.listen), health.state

@@ -95,6 +95,11 @@ class Poller:
         self._settings = settings
 
     @property
+    def poll_timeout_seconds(self) -> float:
+        """How long a poll may last, from its first byte to its last step."""
+        return self._settings.poll_timeout_seconds
+
+    @property
     def lease_seconds(self) -> float:
         """How long a lease for one step holds."""
         return self._settings.poll_timeout_seconds + LEASE_MARGIN_SECONDS
@@ -132,7 +137,7 @@ class Poller:
     async def _steps(self, claim: Claim, again: Callable[[], Awaitable[None]] | None) -> PollResult:
         began, course = trio.current_time(), course_of(claim)
         while True:
-            step, bug = await self._next_step(claim, course, again)
+            step, bug = await self._next_step(claim, course, again, began)
             record, answer = await self._written(claim, step, course, began)
             if isinstance(answer, Refused):
                 step, bug = broken(course.state, claim.source.spec.kind, answer.error), answer.error
@@ -164,7 +169,7 @@ class Poller:
         return result
 
     async def _next_step(
-        self, claim: Claim, course: Course, again: Callable[[], Awaitable[None]] | None
+        self, claim: Claim, course: Course, again: Callable[[], Awaitable[None]] | None, began: float
     ) -> tuple[Step, Exception | None]:
         if again is not None and course.steps:
             try:
@@ -172,15 +177,17 @@ class Poller:
             except HostPaused as paused:
                 failure = Failure(paused.cause, str(paused), retry_after_seconds=paused.retry_after)
                 return Step(next_state=course.state, failure=failure), None
-        return await self._step(claim, course.state)
+        limit = self._settings.poll_timeout_seconds
+        # No step begins after half the deadline: what the others have left is at least the other half.
+        left = max(began + limit - trio.current_time(), limit / 2)
+        return await self._step(claim, course.state, min(left, limit))
 
-    async def _step(self, claim: Claim, state: PollState) -> tuple[Step, Exception | None]:
+    async def _step(self, claim: Claim, state: PollState, seconds: float) -> tuple[Step, Exception | None]:
         kind = claim.source.spec.kind
         bug: Exception | None = None
         step: Step | None = None
         access = Access()
-        limit = self._settings.poll_timeout_seconds
-        with trio.move_on_after(limit) as deadline:
+        with trio.move_on_after(seconds) as deadline:
             try:
                 try:
                     http, access = await self._doors.open(claim.source.spec)
@@ -193,7 +200,7 @@ class Poller:
                 bug = group
         if step is None and bug is None:
             if deadline.cancelled_caught:
-                return late(state, limit), None
+                return late(state, self._settings.poll_timeout_seconds), None
             bug = TypeError("step() returned None")
         if step is None or bug is not None:
             assert bug is not None
