@@ -146,14 +146,38 @@ def test_with_wrong_settings_it_exits_1_too(tmp_path: Path) -> None:
     )
 
 
-def test_it_imports_nothing_heavy(tmp_path: Path) -> None:
+HEAVY = {
+    "alembic",
+    "anyio",
+    "asyncio",
+    "digestd.cli",
+    "digestd.config",
+    "digestd.model",
+    "httpx2",
+    "hypercorn",
+    "prometheus_client",
+    "psycopg",
+    "pydantic",
+    "pydantic_core",
+    "pydantic_settings",
+    "rich",
+    "sqlalchemy",
+    "starlette",
+    "structlog",
+    "trio",
+    "typer",
+}
+
+
+@pytest.mark.parametrize("arguments", [[], ["-c", "digestd.yaml"]], ids=["no file", "a file"])
+def test_it_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    write_settings(tmp_path, {}, web={"listen": f"127.0.0.1:{free_port()}"})
     code = (
         "import sys, runpy\n"
-        "sys.argv = ['digestd', 'health']\n"
+        f"sys.argv = ['digestd', 'health', *{arguments!r}]\n"
         "try: runpy.run_module('digestd', run_name='__main__')\n"
-        "except SystemExit: pass\n"
-        "heavy = {'trio', 'httpx2', 'sqlalchemy', 'starlette', 'hypercorn', 'prometheus_client', 'structlog', 'rich'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
+        "except SystemExit as end: assert end.code == 1\n"
+        f"print(sorted({HEAVY | {'yaml'}!r} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -161,9 +185,10 @@ def test_it_imports_nothing_heavy(tmp_path: Path) -> None:
         text=True,
         cwd=tmp_path,
         check=True,
-        env=environment(tmp_path, {"WEB_LISTEN": f"127.0.0.1:{free_port()}"}),
+        env=environment(tmp_path, {} if arguments else {"WEB_LISTEN": f"127.0.0.1:{free_port()}"}),
     )
-    assert done.stdout == "[]\n"
+    assert done.stdout == ("['yaml']\n" if arguments else "[]\n")
+    assert "no answer from http://127.0.0.1:" in done.stderr
 
 
 def test_an_address_in_use_ends_the_start_with_69_before_anything_is_polled(

@@ -42,7 +42,7 @@ class Health:
                 await trio.sleep(TICK_SECONDS)
 
     def _follow_settings(self, now: float) -> None:
-        """A reload may have changed the deadline of polls; where it was shortened, those in flight keep the longer one."""
+        """A reload may have changed the deadline of polls. Where it is shorter, those in flight keep the longer one."""
         seconds = self._around.poller.poll_timeout_seconds
         if seconds >= self._poll_timeout:
             self._poll_timeout, self._shorter_since = seconds, None
