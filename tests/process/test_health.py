@@ -246,11 +246,15 @@ def test_a_database_outage_is_told_and_is_no_reason_to_restart(
         document = json.loads(body)
         assert (status, document["status"], document["store"]) == (200, "ok", "unavailable")
         assert document["notes"] == ["the database is unavailable: polls wait, nothing is lost"]
+        status, body = get(port, "/ready")
+        assert (status, json.loads(body)["status"]) == (503, "not ready")
+        assert "cannot be used just now: " in json.loads(body)["reason"]
         asked = run(["health", "-c", str(file)], tmp_path)
         assert asked.returncode == 0
         assert asked.stdout.splitlines()[1] == "  the database is unavailable: polls wait, nothing is lost"
         own_postgres_server.start()
         daemon.wait_for("worker.store.recovered", seconds=60)
         assert json.loads(get(port, "/health")[1])["store"] == "ok"
+        daemon.wait_until(lambda: get(port, "/ready")[0] == 200, "ready")
         daemon.send(signal.SIGTERM)
         assert daemon.end() == 0

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from digestd import __version__
 from digestd.config.hosts import NamedHosts
 from digestd.config.networks import AllowedNetworks
+from digestd.config.webhosts import WebHosts
 from digestd.plainsettings import LISTEN, host_and_port
 
 Seconds = Annotated[float, Field(ge=0, le=86_400 * 366, allow_inf_nan=False)]
@@ -118,10 +119,12 @@ class RetentionSettings(Section):
 
 
 class WebSettings(Section):
-    """Where health and metrics are shown. `enabled` unset means: in the daemon, and not with `--once`."""
+    """Where health and metrics are shown, and by which names. `enabled` unset means: in the daemon, and not with
+    `--once`."""
 
     enabled: bool | None = None
     listen: str = LISTEN
+    hosts: WebHosts = ()
 
     @field_validator("listen")
     @classmethod
