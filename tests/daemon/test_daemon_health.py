@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import cast
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -48,6 +51,17 @@ async def test_a_quiet_hour_is_progress(autojump_clock: MockClock) -> None:
         )
         assert shown.uptime_seconds == 3600
         nursery.cancel_scope.cancel()
+
+
+async def test_what_is_free_on_the_disk_of_the_database_is_shown(tmp_path: Path) -> None:
+    bench = Bench(always(fetched("a")))
+    supervisor = Supervisor(bench.around, bench.metrics, 60)
+    pipeline = Pipeline(bench.around, [], None, bench.store, "me", cast(Kinds, None), Bell(), bench.doors)
+    shown = Health(pipeline, supervisor, bench.metrics, tmp_path).state().free_bytes
+    assert shown is not None
+    assert shown == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
+    for folder in (None, tmp_path / "gone"):
+        assert Health(pipeline, supervisor, bench.metrics, folder).state().free_bytes is None
 
 
 async def test_no_sources_at_all_are_progress(autojump_clock: MockClock) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from digestd.errors import StoreUnavailable
 from digestd.store import ClaimRequest, LeaseLost, Wait
-from digestd.store.engine import create, database_url, for_looking
+from digestd.store.engine import create, database_url, folder_of, for_looking
 from digestd.store.outage import masked, outage
 from digestd.store.owner import current_owner
 from digestd.store.schema import UtcDateTime, sources
@@ -65,6 +65,11 @@ def test_passwords_are_masked_wherever_they_stand() -> None:
     assert "secret" not in masked(url)
     assert masked(url).startswith("postgresql+psycopg://u:***@host/name?")
     assert "host=%2Frun" in masked(url)
+
+
+def test_only_sqlite_has_a_folder_on_this_machine(tmp_path: Path) -> None:
+    assert folder_of(f"sqlite:///{tmp_path}/digestd.db") == tmp_path
+    assert folder_of("postgresql://host/name") is None
 
 
 class TestSqlite:

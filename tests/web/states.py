@@ -55,6 +55,7 @@ def state(**changes: Any) -> DaemonState:
         slots_in_use=1,
         slots=10,
         store_away_since=None,
+        free_bytes=5_000_000_000,
         metrics=metrics_of_an_hour(),
     )
     return replace(well, **changes)

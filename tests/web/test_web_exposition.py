@@ -107,6 +107,7 @@ def test_everything_that_is_counted_is_shown() -> None:
         "digestd_pages_oldest_pending_seconds": 90.4,
         "digestd_store_available": 1,
         "digestd_store_outages_total": 5,
+        "digestd_database_free_bytes": 5_000_000_000,
         "digestd_store_connections": 4,
         "digestd_store_connections_in_use": 1,
         "digestd_store_calls_waiting": 2,
@@ -128,6 +129,7 @@ def test_before_the_first_fetch_there_is_no_moment_of_it() -> None:
     shown = samples(scrape(state(metrics=Metrics(0))))
     assert "digestd_last_success_timestamp_seconds" not in shown
     assert "digestd_pages_pending" not in shown
+    assert "digestd_database_free_bytes" not in samples(scrape(state(free_bytes=None)))
     assert shown["digestd_fetch_lateness_seconds_count"] == 0
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import trio
 
@@ -22,13 +24,16 @@ class Health:
     """Judges progress. A quiet hour, a database outage, failing sources and no sources at all *are* progress.
 
     There is none when :meth:`tick`, which runs among the tasks of the sources, has not woken within a second of its
-    time, or when a poll holds a slot for longer than it can last.
+    time, or when a poll holds a slot for longer than it can last. `folder` is that of a database in a file.
     """
 
-    def __init__(self, pipeline: Pipeline, supervisor: Supervisor, metrics: Metrics) -> None:
+    def __init__(
+        self, pipeline: Pipeline, supervisor: Supervisor, metrics: Metrics, folder: Path | None = None
+    ) -> None:
         self._around = pipeline.around
         self._supervisor = supervisor
         self._metrics = metrics
+        self._folder = folder
         self._poll_timeout = self._around.poller.poll_timeout_seconds
         self._shorter_since: float | None = None
         self._woke = trio.current_time()
@@ -84,5 +89,17 @@ class Health:
             slots_in_use=self._around.slots.in_use,
             slots=self._around.slots.total,
             store_away_since=None if away is None else datetime.now(UTC) - timedelta(seconds=now - away),
+            free_bytes=_free_bytes(self._folder),
             metrics=self._metrics,
         )
+
+
+def _free_bytes(folder: Path | None) -> int | None:
+    if folder is None:
+        return None
+    try:
+        # A call of microseconds: SQLite wants a local disk.
+        disk = os.statvfs(folder)
+    except OSError:
+        return None
+    return disk.f_bavail * disk.f_frsize

@@ -9,7 +9,7 @@ from functools import partial
 
 import trio
 
-from digestd.config import Configuration, WebSettings
+from digestd.config import Configuration, WebSettings, database_url
 from digestd.daemon.ending import Ending, expected_alone
 from digestd.daemon.following import Following
 from digestd.daemon.health import Health
@@ -20,6 +20,7 @@ from digestd.daemon.watchdog import watchdog
 from digestd.ingest.supervisor import Supervisor
 from digestd.log import get_logger
 from digestd.metrics import Metrics
+from digestd.store.engine import folder_of
 from digestd.systemd import Notifier, watchdog_interval
 from digestd.web.address import Address
 
@@ -51,7 +52,8 @@ async def _serve(
                 if pipeline is not None:
                     metrics.remember(pipeline.statuses)
                     supervisor = Supervisor(pipeline.around, metrics, config.settings.worker.interval_seconds)
-                    health = Health(pipeline, supervisor, metrics)
+                    folder = folder_of(database_url(config.settings.database, environ))
+                    health = Health(pipeline, supervisor, metrics, folder)
                     readiness = Readiness(pipeline.store, pipeline.around.store, ending.shutdown)
                     if serve_web is not None:
                         web = config.settings.web

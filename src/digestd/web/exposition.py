@@ -134,6 +134,9 @@ def _store(state: DaemonState) -> Iterator[Metric]:
     text = "Whether the database answered last time: 1 or 0."
     yield _gauge("store_available", text, state.store_away_since is None)
     yield _counter("store_outages", "Times the database went away.", state.metrics.store_outages)
+    if state.free_bytes is not None:
+        text = "Bytes that are free where the SQLite database is kept."
+        yield _gauge("database_free_bytes", text, state.free_bytes)
     text = "Connections to the database that may be in use at one time (database.pool_size)."
     yield _gauge("store_connections", text, calls.connections)
     yield _gauge("store_connections_in_use", "Calls of the database under way.", calls.running)
