@@ -17,14 +17,7 @@ import pytest
 import digestd
 from support.farm import Farm
 from support.postgres import PostgresServer
-from support.process import Digestd, environment, run, write_settings
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from support.process import Digestd, environment, free_port, run, write_settings
 
 
 def get(port: int, path: str) -> tuple[int, str]:

@@ -13,8 +13,8 @@ class DaemonState:
     """What `/health` and `/metrics` show.
 
     `stalled` says in words why there is no progress; None while there is. `enabled` counts the sources to be
-    polled, `running` those of them that have a task. `store_away_since` is None while the database answers. `free_bytes` is
-    what is left of the disk that holds it, where it is one of ours.
+    polled, `running` those of them that have a task. `store_away_since` is None while the database answers.
+    `free_bytes` is what is left of the disk that holds it, where it is a file of ours.
     """
 
     uptime_seconds: float
