@@ -219,6 +219,18 @@ async def test_the_name_that_was_named_is_answered() -> None:
     assert [message["status"] for message in answers if "status" in message] == [200, 400]
 
 
+async def test_the_machines_own_name_is_answered_with_and_without_its_domain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "Fen.internal.example")
+    async with serving(Address("0.0.0.0", 0)) as bound:
+        statuses = [
+            (await ask(bound.from_here, "/health", host))[0]
+            for host in ("fen.internal.example:8080", "FEN", "internal.example", "fen.example")
+        ]
+    assert statuses == [200, 200, 400, 400]
+
+
 @pytest.mark.parametrize("host", ["digestd", "DIGESTD.internal.example:8080", "digestd.internal.example."])
 async def test_listed_names_are_answered(host: str) -> None:
     async with serving(hosts=["digestd.internal.example", "Digestd"]) as address:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from digestd.web.address import Address
 from digestd.web.exposition import Exposition
 from digestd.web.health import health_document
-from digestd.web.names import KnownNames
+from digestd.web.names import KnownNames, own_names
 from digestd.web.state import DaemonState
 
 _FRESH = {"cache-control": "no-store"}
@@ -29,7 +29,8 @@ def application(
     """The ASGI application, for GET and HEAD: `/health` and `/metrics` of the state that `read` gives, and `/ready` of
     what `unready` says.
 
-    It answers by the name in `address` and those of `hosts`, and by addresses: see :mod:`digestd.web.names`.
+    It answers by the name in `address`, the machine's own, those of `hosts`, and by addresses: see
+    :mod:`digestd.web.names`.
     """
     exposition = Exposition(read)
 
@@ -51,7 +52,7 @@ def application(
 
     app = Starlette(
         routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)],
-        middleware=[Middleware(KnownNames, names=[address.host, *hosts])],
+        middleware=[Middleware(KnownNames, names=[address.host, *own_names(), *hosts])],
     )
     app.router.redirect_slashes = False
     return app

@@ -7,6 +7,7 @@ browser's rights (DNS rebinding). Then its name stands in the Host header.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterable
 from ipaddress import ip_address
 
@@ -45,6 +46,12 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def own_names() -> set[str]:
+    """The machine's own name, whole and without its domain."""
+    name = socket.gethostname()
+    return {name, name.partition(".")[0]} - {""}
 
 
 class KnownNames:
