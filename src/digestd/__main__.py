@@ -10,12 +10,21 @@ if __name__ != "__mp_main__":
     for _number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(_number, lambda *_: os._exit(0))
 
+import io
 import sys
 
 
 def main() -> None:
     """Run one command and exit with its status: see `digestd --help`."""
+    # What feeds say is shown as well as the terminal's encoding allows.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
+        from digestd import healthcheck
+
+        if (asked := healthcheck.asked_by(sys.argv[1:])) is not None:
+            sys.exit(healthcheck.health(asked.file))
         from digestd.cli import run
 
         run()

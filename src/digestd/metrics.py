@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from digestd.feed.silence import is_labelled
-from digestd.model import Outcome, SourceStatus
+from digestd.model import Outcome, SourceStatus, State
 
-POLL_SECONDS_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+FETCH_SECONDS_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the classes of poll durations; one more class is open. The last is the default deadline."""
+LATENESS_SECONDS_BOUNDS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+"""The same, of how late polls begin. 300 s is the default interval."""
+LAG_SECONDS_BOUNDS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""The same, of how late the event loop wakes who sleeps. Nothing of ours should take it for over 0.02 s."""
+MOST_CAUSES = 50
+"""Causes of failures that are told apart. There are half as many, and kinds of others may bring their own."""
+
+_CAUSE = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+@dataclass(slots=True)
+class Histogram:
+    """How many values fell into each class: up to each of `bounds`, and above the last; and the sum of them all."""
+
+    bounds: tuple[float, ...]
+    counts: list[int] = field(init=False)
+    sum: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.bounds) + 1)
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self.sum += value
+        self.counts[bisect_left(self.bounds, value)] += 1
 
 
 @dataclass(slots=True, eq=False)
@@ -26,9 +52,11 @@ class StoreCall:
 
 @dataclass(slots=True)
 class StoreCalls:
-    """How the calls of the store fare. `open` are those that have not ended; `wait_seconds` is what the others spent in
-    line for a connection, `seconds` what they took then. `slow` ones are those that took several seconds of both."""
+    """How the calls of the store fare, which has so many `connections`. `open` are those that have not ended;
+    `wait_seconds` is what the others spent in line for a connection, `seconds` what they took then. `slow` ones are
+    those that took several seconds of both."""
 
+    connections: int = 0
     open: set[StoreCall] = field(default_factory=set)
     ended: int = 0
     slow: int = 0
@@ -60,8 +88,10 @@ class StoreCalls:
 class Metrics:
     """Totals since `started` (any clock in seconds). Only the event loop's thread writes them.
 
-    `failing` has the error of every source whose last poll failed, by name, `silent` the names of those that bring
-    nothing any more; `last_fetch` is when a poll last ended well. `overflows` counts polls in whose document nothing
+    `fetches` has the seconds that polls took, by kind and outcome, `lateness` how long after they were due they began,
+    and `loop_lag` how late the event loop woke its ticker. `failing` has the error of every source whose last poll
+    failed, by name, `silent` the names of those that bring nothing any more, `states` the state of each that is not
+    `active`; `last_fetch` is when a poll last ended well. `overflows` counts polls in whose document nothing
     was known. `pages_by_outcome` counts the attempts at article pages: `done`, `failed`, `skipped`, `retry` (a failure
     that is tried again) and `put_off`; `pages_pending` and the age of the oldest are as they were counted last.
     """
@@ -77,11 +107,13 @@ class Metrics:
     overflows: int = 0
     restarts: int = 0
     store_outages: int = 0
-    fetch_seconds: float = 0.0
+    fetches: dict[tuple[str, Outcome], Histogram] = field(default_factory=dict)
+    lateness: Histogram = field(default_factory=lambda: Histogram(LATENESS_SECONDS_BOUNDS))
+    loop_lag: Histogram = field(default_factory=lambda: Histogram(LAG_SECONDS_BOUNDS))
     errors_by_cause: Counter[str] = field(default_factory=Counter)
-    polls_by_seconds: list[int] = field(default_factory=lambda: [0] * (len(POLL_SECONDS_BOUNDS) + 1))
     failing: dict[str, str] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
+    states: dict[str, State] = field(default_factory=dict)
     last_fetch: datetime | None = None
     pages_by_outcome: Counter[str] = field(default_factory=Counter)
     page_seconds: float = 0.0
@@ -96,17 +128,34 @@ class Metrics:
         """Failed polls, of whatever cause."""
         return self.errors_by_cause.total()
 
-    def poll_ended(self, outcome: Outcome, seconds: float, cause: str | None = None) -> None:
-        """Count one poll that ended with `outcome` after `seconds`, with the `cause` of its failure."""
+    @property
+    def fetch_seconds(self) -> float:
+        """What all polls took together."""
+        return sum(histogram.sum for histogram in self.fetches.values())
+
+    def poll_ended(self, kind: str, outcome: Outcome, seconds: float, cause: str | None = None) -> None:
+        """Count one poll of a source of `kind`, which is one of those installed, that ended with `outcome` after
+        `seconds`, with the `cause` of its failure."""
         self.sources_checked += 1
-        self.fetch_seconds += seconds
-        self.polls_by_seconds[bisect_left(POLL_SECONDS_BOUNDS, seconds)] += 1
+        if (kind, outcome) not in self.fetches:
+            self._begin(kind)
+        self.fetches[kind, outcome].observe(seconds)
         if outcome == "failed":
-            self.errors_by_cause[cause or "unknown"] += 1
+            self.errors_by_cause[self._bounded(cause or "unknown")] += 1
         elif outcome == "unchanged":
             self.sources_unchanged += 1
         else:
             self.sources_fetched += 1
+
+    def _begin(self, kind: str) -> None:
+        # A series that begins with its first failure shows no increase: all begin with the first poll.
+        for outcome in get_args(Outcome):
+            self.fetches.setdefault((kind, outcome), Histogram(FETCH_SECONDS_BOUNDS))
+
+    def _bounded(self, cause: str) -> str:
+        known = cause in self.errors_by_cause
+        room = len(self.errors_by_cause) < MOST_CAUSES and _CAUSE.fullmatch(cause)
+        return cause if known or room else "other"
 
     def page_ended(self, outcome: str, seconds: float) -> None:
         """Count one attempt at an article's page that ended with `outcome` after `seconds`."""
@@ -117,6 +166,7 @@ class Metrics:
         """Begin with what earlier runs left: which of `statuses` fail or are silent, and when a poll last ended
         well."""
         for status in statuses:
+            self.source_state(status.source.name, status.state)
             if is_labelled(status.last_error):
                 self.silent.add(status.source.name)
             if status.failing:
@@ -131,6 +181,21 @@ class Metrics:
         if old in self.silent:
             self.silent.remove(old)
             self.silent.add(new)
+        if (state := self.states.pop(old, None)) is not None:
+            self.states[new] = state
+
+    def forget(self, name: str) -> None:
+        """The source `name` is not polled any more."""
+        self.failing.pop(name, None)
+        self.silent.discard(name)
+        self.states.pop(name, None)
+
+    def source_state(self, name: str, state: State) -> None:
+        """Note the state of the source `name`."""
+        if state == "active":
+            self.states.pop(name, None)
+        else:
+            self.states[name] = state
 
     def source_polled(self, name: str, error: str | None, at: datetime) -> None:
         """Note how the last poll of the source `name` ended: with `error`, or well."""

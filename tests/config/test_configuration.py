@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from digestd import config
+from digestd import config, plainsettings
 from digestd.errors import ConfigurationError
 
 KINDS = ("feed", "page")
@@ -329,7 +329,7 @@ def test_a_file_that_must_not_be_seen_is_no_reason_to_run_on_the_defaults(
             raise PermissionError(errno.EACCES, "Permission denied")
 
     hidden = Hidden(tmp_path / "digestd.yaml")
-    monkeypatch.setattr(config, "DEFAULT_FILES", (hidden,))
+    monkeypatch.setattr(plainsettings, "DEFAULT_FILES", (hidden,))
     with pytest.raises(ConfigurationError) as caught:
         config.load(None, {}, KINDS)
     assert caught.value.problems == (f"{hidden}: cannot be read: Permission denied",)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import cast
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -25,7 +28,7 @@ class Daemon:
         self.supervisor = Supervisor(bench.around, bench.metrics, bench.settings.interval_seconds)
         kinds = cast(Kinds, None)
         pipeline = Pipeline(bench.around, statuses, None, bench.store, "me", kinds, Bell(), bench.doors)
-        self.health = Health(pipeline, self.supervisor, bench.metrics, bench.settings.poll_timeout_seconds)
+        self.health = Health(pipeline, self.supervisor, bench.metrics)
 
     def start(self, nursery: trio.Nursery) -> None:
         self.supervisor.start(nursery, self._statuses)
@@ -50,6 +53,17 @@ async def test_a_quiet_hour_is_progress(autojump_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_what_is_free_on_the_disk_of_the_database_is_shown(tmp_path: Path) -> None:
+    bench = Bench(always(fetched("a")))
+    supervisor = Supervisor(bench.around, bench.metrics, 60)
+    pipeline = Pipeline(bench.around, [], None, bench.store, "me", cast(Kinds, None), Bell(), bench.doors)
+    shown = Health(pipeline, supervisor, bench.metrics, tmp_path).state().free_bytes
+    assert shown is not None
+    assert shown == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
+    for folder in (None, tmp_path / "gone"):
+        assert Health(pipeline, supervisor, bench.metrics, folder).state().free_bytes is None
+
+
 async def test_no_sources_at_all_are_progress(autojump_clock: MockClock) -> None:
     daemon = Daemon(Bench(always(fetched("a"))), [])
     async with trio.open_nursery() as nursery:
@@ -65,10 +79,10 @@ async def test_a_ticker_that_does_not_wake_is_none(autojump_clock: MockClock) ->
         daemon.start(nursery)
         await trio.sleep(10.5)
         nursery.cancel_scope.cancel()
-    await trio.sleep(5.4)
+    await trio.sleep(1.4)
     assert daemon.health.state().stalled is None
     await trio.sleep(0.2)
-    assert daemon.health.state().stalled == "the tasks of the sources have not woken for 5 s"
+    assert daemon.health.state().stalled == "the tasks of the sources have not woken for 2 s"
 
 
 async def test_a_poll_that_cannot_be_ended_is_none(autojump_clock: MockClock) -> None:

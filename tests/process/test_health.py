@@ -17,14 +17,7 @@ import pytest
 import digestd
 from support.farm import Farm
 from support.postgres import PostgresServer
-from support.process import Digestd, environment, run, write_settings
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from support.process import Digestd, environment, free_port, run, write_settings
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -146,14 +139,38 @@ def test_with_wrong_settings_it_exits_1_too(tmp_path: Path) -> None:
     )
 
 
-def test_it_imports_nothing_heavy(tmp_path: Path) -> None:
+HEAVY = {
+    "alembic",
+    "anyio",
+    "asyncio",
+    "digestd.cli",
+    "digestd.config",
+    "digestd.model",
+    "httpx2",
+    "hypercorn",
+    "prometheus_client",
+    "psycopg",
+    "pydantic",
+    "pydantic_core",
+    "pydantic_settings",
+    "rich",
+    "sqlalchemy",
+    "starlette",
+    "structlog",
+    "trio",
+    "typer",
+}
+
+
+@pytest.mark.parametrize("arguments", [[], ["-c", "digestd.yaml"]], ids=["no file", "a file"])
+def test_it_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    write_settings(tmp_path, {}, web={"listen": f"127.0.0.1:{free_port()}"})
     code = (
         "import sys, runpy\n"
-        "sys.argv = ['digestd', 'health']\n"
+        f"sys.argv = ['digestd', 'health', *{arguments!r}]\n"
         "try: runpy.run_module('digestd', run_name='__main__')\n"
-        "except SystemExit: pass\n"
-        "heavy = {'trio', 'httpx2', 'sqlalchemy', 'starlette', 'hypercorn', 'prometheus_client', 'structlog', 'rich'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
+        "except SystemExit as end: assert end.code == 1\n"
+        f"print(sorted({HEAVY | {'yaml'}!r} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -161,9 +178,10 @@ def test_it_imports_nothing_heavy(tmp_path: Path) -> None:
         text=True,
         cwd=tmp_path,
         check=True,
-        env=environment(tmp_path, {"WEB_LISTEN": f"127.0.0.1:{free_port()}"}),
+        env=environment(tmp_path, {} if arguments else {"WEB_LISTEN": f"127.0.0.1:{free_port()}"}),
     )
-    assert done.stdout == "[]\n"
+    assert done.stdout == ("['yaml']\n" if arguments else "[]\n")
+    assert "no answer from http://127.0.0.1:" in done.stderr
 
 
 def test_an_address_in_use_ends_the_start_with_69_before_anything_is_polled(
@@ -221,11 +239,15 @@ def test_a_database_outage_is_told_and_is_no_reason_to_restart(
         document = json.loads(body)
         assert (status, document["status"], document["store"]) == (200, "ok", "unavailable")
         assert document["notes"] == ["the database is unavailable: polls wait, nothing is lost"]
+        status, body = get(port, "/ready")
+        assert (status, json.loads(body)["status"]) == (503, "not ready")
+        assert "cannot be used just now: " in json.loads(body)["reason"]
         asked = run(["health", "-c", str(file)], tmp_path)
         assert asked.returncode == 0
         assert asked.stdout.splitlines()[1] == "  the database is unavailable: polls wait, nothing is lost"
         own_postgres_server.start()
         daemon.wait_for("worker.store.recovered", seconds=60)
         assert json.loads(get(port, "/health")[1])["store"] == "ok"
+        daemon.wait_until(lambda: get(port, "/ready")[0] == 200, "ready")
         daemon.send(signal.SIGTERM)
         assert daemon.end() == 0

@@ -96,6 +96,31 @@ async def test_a_newer_database_is_left_alone(database: str) -> None:
     )
 
 
+async def test_a_schema_that_changes_while_we_run_is_told(database: str) -> None:
+    named = f"the database {masked(database_url(database))}"
+    remedy = "start digestd anew, and it is brought up to date"
+    expected = {
+        "UPDATE alembic_version SET version_num = '9999'": (
+            f"{named} is at revision '9999', and this digestd knows only up to '{REVISIONS[-1]}': "
+            "install the newer digestd that wrote it"
+        ),
+        "UPDATE alembic_version SET version_num = '0001'": (
+            f"{named} is at revision '0001', and this digestd needs '{REVISIONS[-1]}': {remedy}"
+        ),
+        "DROP TABLE alembic_version": (
+            f"{named} has a table 'articles' that digestd did not make: "
+            "give digestd a database of its own in database.url"
+        ),
+    }
+    async with open_at(database) as store:
+        await store.check_schema()
+        for statement, problem in expected.items():
+            execute(database, statement)
+            with pytest.raises(SchemaError) as told:
+                await store.check_schema()
+            assert str(told.value) == problem
+
+
 async def test_a_database_of_somebody_else_is_left_alone(empty_database: str) -> None:
     execute(empty_database, "CREATE TABLE articles (a INTEGER)", "CREATE TABLE mine (a INTEGER)")
     with pytest.raises(SchemaError) as refused:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from digestd.errors import StoreUnavailable
 from digestd.store import ClaimRequest, LeaseLost, Wait
-from digestd.store.engine import create, database_url, for_looking
+from digestd.store.engine import create, database_url, folder_of, for_looking
 from digestd.store.outage import masked, outage
 from digestd.store.owner import current_owner
 from digestd.store.schema import UtcDateTime, sources
@@ -67,6 +67,11 @@ def test_passwords_are_masked_wherever_they_stand() -> None:
     assert masked(url) == (
         "postgresql+psycopg://u:***@host/name?host=%2Frun&password=***&passwrod=***&sslmode=require&sslpassword=***"
     )
+
+
+def test_only_sqlite_has_a_folder_on_this_machine(tmp_path: Path) -> None:
+    assert folder_of(f"sqlite:///{tmp_path}/digestd.db") == tmp_path
+    assert folder_of("postgresql://host/name") is None
 
 
 class TestSqlite:

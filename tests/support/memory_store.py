@@ -14,7 +14,7 @@ from typing import Any
 
 import trio
 
-from digestd.errors import StoreUnavailable
+from digestd.errors import SchemaError, StoreUnavailable
 from digestd.feed.identity import StoredArticle, assign
 from digestd.model import (
     UNFINISHED_CLAIMS_LIMIT,
@@ -83,6 +83,7 @@ class MemoryStore:
         self.set_aside: dict[tuple[int, str], tuple[SetAside, str, datetime, datetime]] = {}
         self.hosts: dict[str, HostStanding] = {}
         self.outage = False
+        self.schema_problem: str | None = None
         self._now = now
         self._owner = owner
         self._errors: list[Exception] = []
@@ -96,6 +97,12 @@ class MemoryStore:
     def fail_next(self, error: Exception) -> None:
         """Let the next call raise `error`; called twice, the next two."""
         self._errors.append(error)
+
+    async def check_schema(self) -> None:
+        """See `Store.check_schema`."""
+        await self._reach()
+        if self.schema_problem is not None:
+            raise SchemaError(self.schema_problem)
 
     async def sync_sources(self, specs: Sequence[SourceSpec], *, fingerprint: str = "") -> SyncReport:
         """See `Store.sync_sources`."""

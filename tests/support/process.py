@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -102,6 +103,14 @@ _SECTIONS = {
     "WATCHDOG",
     "STATE",
 }
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def run(arguments: list[str], folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:

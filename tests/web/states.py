@@ -16,10 +16,20 @@ def metrics_of_an_hour() -> Metrics:
     """Six polls, two of which failed, one source that is failing."""
     metrics = Metrics(100.0)
     for seconds in (0.05, 0.1, 0.7):
-        metrics.poll_ended("fetched", seconds)
-    metrics.poll_ended("unchanged", 0.15)
-    metrics.poll_ended("failed", 61.0, "timeout")
-    metrics.poll_ended("failed", 3.0, "dns")
+        metrics.poll_ended("feed", "fetched", seconds)
+    metrics.poll_ended("feed", "unchanged", 0.15)
+    metrics.poll_ended("page", "failed", 61.0, "timeout")
+    metrics.poll_ended("feed", "failed", 3.0, "dns")
+    for seconds in (0.5, 40.0, 5_000.0):
+        metrics.lateness.observe(seconds)
+    for seconds in (0.0005, 0.015):
+        metrics.loop_lag.observe(seconds)
+    metrics.states |= {
+        "Fenwick CERT": "degraded",
+        "Gone Fen": "gone",
+        "Twin": "duplicate",
+        "Triplet": "duplicate",
+    }
     metrics.sources_deferred = 2
     metrics.articles_new, metrics.articles_updated, metrics.entries_set_aside = 40, 3, 1
     metrics.restarts, metrics.store_outages, metrics.overflows = 4, 5, 7
@@ -30,7 +40,7 @@ def metrics_of_an_hour() -> Metrics:
         metrics.page_ended(outcome, seconds)
     metrics.pages_pending, metrics.pages_oldest_seconds = 7, 90.4
     calls = {StoreCall(99.0), StoreCall(99.5), StoreCall(98.0, began=98.5)}
-    metrics.store = StoreCalls(calls, ended=200, slow=6, wait_seconds=0.5, seconds=3.5)
+    metrics.store = StoreCalls(4, calls, ended=200, slow=6, wait_seconds=0.5, seconds=3.5)
     return metrics
 
 
@@ -45,6 +55,7 @@ def state(**changes: Any) -> DaemonState:
         slots_in_use=1,
         slots=10,
         store_away_since=None,
+        free_bytes=5_000_000_000,
         metrics=metrics_of_an_hour(),
     )
     return replace(well, **changes)

@@ -5,7 +5,6 @@ Heavy imports stand inside the commands: `digestd --help` must not pay for a dat
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
@@ -57,10 +56,6 @@ app.add_typer(database_commands.app, name="db")
 
 def run() -> None:
     """Run the command in `sys.argv` and exit: expected failures become one message on stderr and their status."""
-    # What feeds say is shown as well as the terminal's encoding allows.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
     try:
         app()
     except ConfigurationError as error:
@@ -167,9 +162,9 @@ def ask_health(context: typer.Context, config: Config = None) -> None:
 
     Example: digestd health -c /etc/digestd/digestd.yaml
     """
-    from digestd.cli import health
+    from digestd import healthcheck
 
-    raise typer.Exit(health.health(either(context, config, None)[0]))
+    raise typer.Exit(healthcheck.health(either(context, config, None)[0]))
 
 
 @app.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -15,7 +14,6 @@ from pydantic import ValidationError
 
 from digestd.config import environment
 from digestd.config.environment import Environment
-from digestd.config.files import read_yaml
 from digestd.config.secrets import Secrets
 from digestd.config.settings import (
     DatabaseSettings,
@@ -31,6 +29,8 @@ from digestd.config.sources import SourceList, checked_source
 from digestd.config.wording import got_type, problem_lines, reason, shown_key, unknown_key
 from digestd.errors import ConfigurationError
 from digestd.model import SourceSpec, mask_url
+from digestd.plainsettings import find_file
+from digestd.yamlfile import read_yaml
 
 __all__ = [
     "Configuration",
@@ -48,8 +48,6 @@ __all__ = [
     "find_file",
     "load",
 ]
-
-DEFAULT_FILES = (Path("conf/digestd.yaml"), Path("/etc/digestd/digestd.yaml"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +82,6 @@ def content_of(files: Iterable[Path]) -> str:
             content = b""
         digest.update(b"%d:" % len(content) + content)
     return digest.hexdigest()
-
-
-def find_file(option: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The settings file: `option` (`-c`), else `$DIGESTD_CONFIG`, else the first of :data:`DEFAULT_FILES` there is."""
-    if option is not None:
-        return option
-    if environ.get("DIGESTD_CONFIG"):
-        return Path(environ["DIGESTD_CONFIG"])
-    return next((path for path in DEFAULT_FILES if _is_there(path)), None)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except PermissionError:
-        # Something is there that we must not see: reading it says so, instead of running on the defaults.
-        return True
-    except OSError:
-        return False
 
 
 def load(option: Path | None, environ: Mapping[str, str], kinds: Collection[str]) -> Configuration:

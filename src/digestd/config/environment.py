@@ -6,13 +6,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic_settings import EnvSettingsSource
 
 from digestd.config.settings import Section, Settings
-from digestd.model import mask_url
+from digestd.errors import ConfigurationError
+from digestd.plainsettings import given
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +43,21 @@ def read(environ: Mapping[str, str]) -> Environment:
     """The settings in `environ`.
 
     Names that are no key are dropped before validation, since other programs set such names too (Kubernetes sets
-    `DATABASE_PORT` for a service called "database"); one that is nearly a key earns a warning. A variable wins over
-    its `_FILE` form, and that over a credential of systemd (a file `database_url` in `$CREDENTIALS_DIRECTORY`). A file
-    that cannot be read is a problem.
+    `DATABASE_PORT` for a service called "database"); one that is nearly a key earns a warning. Which of several forms
+    prevails says :func:`digestd.plainsettings.given`. A file that cannot be read is a problem.
     """
     names = variable_names()
     known: dict[str, str] = {}
     problems: list[str] = []
     for name in names:
-        file_name = environ.get(f"{name}_FILE") or _credential(name, environ)
-        if name in environ:
-            known[name] = environ[name]
-        elif file_name:
-            try:
-                known[name] = Path(file_name).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                # It may hold the secret itself.
-                shown = mask_url(file_name)
-                problems.append(f"environment: {name}_FILE: cannot read {shown}: {_reason(error)}")
+        try:
+            value = given(name, environ)
+        except ConfigurationError as error:
+            problems += error.problems
+        else:
+            if value is not None:
+                known[name] = value
     return Environment(_nested(known), tuple(problems), _near_misses(environ, names))
-
-
-def _credential(name: str, environ: Mapping[str, str]) -> str | None:
-    folder = environ.get("CREDENTIALS_DIRECTORY")
-    path = Path(folder or "/") / name.lower()
-    return str(path) if folder and path.is_file() else None
-
-
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
 
 
 def _nested(known: Mapping[str, str]) -> Mapping[str, Mapping[str, Any]]:

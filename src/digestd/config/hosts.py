@@ -39,15 +39,15 @@ def _read(value: Any) -> dict[str, HostSettings]:
         raise ValueError(f"{_FORM}{got_type(value)}")
     read: dict[str, HostSettings] = {}
     for written, settings in value.items():
-        name = _name(written)
+        name = host_name(written)
         if name in read:
             raise ValueError(f"{name} stands twice; keep one of them")
         read[name] = _settings(name, settings)
     return read
 
 
-def _name(written: Any) -> str:
-    """The name as :func:`digestd.ingest.network.host_keys.key_of` compares it."""
+def host_name(written: Any) -> str:
+    """The domain or host `written`, in lower case; an IPv6 address without brackets. ValueError where it is none."""
     shown = shown_word(str(written))[:_SHOWN_CHARACTERS]
     if not isinstance(written, str):
         raise ValueError(f"{shown} is no text; {_NAME_FORM}")

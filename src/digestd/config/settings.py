@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from digestd import __version__
 from digestd.config.hosts import NamedHosts
 from digestd.config.networks import AllowedNetworks
+from digestd.config.webhosts import WebHosts
+from digestd.plainsettings import LISTEN, host_and_port
 
 Seconds = Annotated[float, Field(ge=0, le=86_400 * 366, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 366, allow_inf_nan=False)]
@@ -117,18 +119,17 @@ class RetentionSettings(Section):
 
 
 class WebSettings(Section):
-    """Where health and metrics are shown. `enabled` unset means: in the daemon, and not with `--once`."""
+    """Where health and metrics are shown, and by which names. `enabled` unset means: in the daemon, and not with
+    `--once`."""
 
     enabled: bool | None = None
-    listen: str = "127.0.0.1:8080"
+    listen: str = LISTEN
+    hosts: WebHosts = ()
 
     @field_validator("listen")
     @classmethod
     def _host_and_port(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
-            raise ValueError("must be an address and a port, as in 127.0.0.1:8080 or [::1]:8080")
-        return value
+        return host_and_port(value)
 
 
 class Settings(BaseSettings):

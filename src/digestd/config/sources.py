@@ -11,13 +11,13 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 
 from digestd.config.access import Secret
-from digestd.config.files import read_yaml
 from digestd.config.options import checked, sealed
 from digestd.config.settings import Interval, Seconds, Section
 from digestd.config.urls import url_problem
 from digestd.config.wording import problem_lines, shown_word
 from digestd.errors import ConfigurationError
 from digestd.model import SourceSpec
+from digestd.yamlfile import read_yaml
 
 
 class SourceEntry(Section):

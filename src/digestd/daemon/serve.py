@@ -5,19 +5,22 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import trio
 
-from digestd.config import Configuration, WebSettings
+from digestd.config import Configuration, WebSettings, database_url
 from digestd.daemon.ending import Ending, expected_alone
 from digestd.daemon.following import Following
 from digestd.daemon.health import Health
 from digestd.daemon.pipeline import Pipeline, open_pipeline, tell_started, tell_stopped
+from digestd.daemon.readiness import Readiness
 from digestd.daemon.retention import Retention
 from digestd.daemon.watchdog import watchdog
 from digestd.ingest.supervisor import Supervisor
 from digestd.log import get_logger
 from digestd.metrics import Metrics
+from digestd.store.engine import folder_of
 from digestd.systemd import Notifier, watchdog_interval
 from digestd.web.address import Address
 
@@ -49,22 +52,29 @@ async def _serve(
                 if pipeline is not None:
                     metrics.remember(pipeline.statuses)
                     supervisor = Supervisor(pipeline.around, metrics, config.settings.worker.interval_seconds)
-                    health = Health(
-                        pipeline, supervisor, metrics, config.settings.worker.poll_timeout_seconds
-                    )
+                    folder = folder_of(database_url(config.settings.database, environ))
+                    health = Health(pipeline, supervisor, metrics, folder)
+                    readiness = Readiness(pipeline.store, pipeline.around.store, ending.shutdown)
                     if serve_web is not None:
-                        await services.start(
-                            serve_web, Address.parse(config.settings.web.listen), health.state
-                        )
+                        web = config.settings.web
+                        place = Address.parse(web.listen)
+                        await services.start(serve_web, place, health.state, readiness.reason, web.hosts)
                     services.start_soon(_tick, metrics, supervisor, notifier, name="metrics ticker")
                     tell_started(config, environ, len(pipeline.statuses))
                     following = Following(config, load, pipeline, supervisor, ending, notifier)
                     retention = Retention(
                         config.settings.retention, pipeline.store, ending.shutdown, pipeline.around.chance
                     )
-                    await _run_sources(
-                        pipeline, ending, supervisor, health, notifier, environ, following, retention
-                    )
+                    beside: dict[str, Callable[[], Awaitable[None]]] = {
+                        "progress ticker": health.tick,
+                        "readiness": readiness.run,
+                        "retention": retention.run,
+                    }
+                    if (interval := watchdog_interval(environ, os.getpid())) is not None:
+                        beside["watchdog"] = partial(
+                            watchdog, notifier, interval, health.stalled, ending.shutdown
+                        )
+                    await _run_sources(pipeline, ending, supervisor, notifier, following, beside)
         services.cancel_scope.cancel()
     tell_stopped(metrics, trio.current_time())
 
@@ -85,24 +95,21 @@ async def _run_sources(
     pipeline: Pipeline,
     ending: Ending,
     supervisor: Supervisor,
-    health: Health,
     notifier: Notifier,
-    environ: Mapping[str, str],
     following: Following,
-    retention: Retention,
+    beside: Mapping[str, Callable[[], Awaitable[None]]],
 ) -> None:
+    """Run the sources, and `beside` them, by name, what lives exactly as long as they do, until shutdown is over."""
     async with trio.open_nursery() as sources:
         statuses = pipeline.statuses
         supervisor.start(sources, statuses)
         if pipeline.extraction is not None:
             sources.start_soon(pipeline.extraction.run, name="extraction")
         sources.start_soon(ending.bound_by_grace, sources.cancel_scope, name="shutdown")
-        sources.start_soon(health.tick, name="progress ticker")
-        if (interval := watchdog_interval(environ, os.getpid())) is not None:
-            sources.start_soon(watchdog, notifier, interval, health.stalled, ending.shutdown, name="watchdog")
+        for name, task in beside.items():
+            sources.start_soon(task, name=name)
         notifier.ready(f"polling {len(statuses)} sources")
         sources.start_soon(following.run, sources, name="following")
-        sources.start_soon(retention.run, name="retention")
         await _settle()
         await ending.shutdown.begun.wait()
         notifier.stopping()

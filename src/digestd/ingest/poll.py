@@ -98,13 +98,24 @@ class Poller:
         self._settings = settings
 
     @property
+    def poll_timeout_seconds(self) -> float:
+        """How long a poll may last, from its first byte to its last step."""
+        return self._settings.poll_timeout_seconds
+
+    @property
     def lease_seconds(self) -> float:
         """How long a lease for one step holds."""
         return self._settings.poll_timeout_seconds + LEASE_MARGIN_SECONDS
 
-    async def poll(self, claim: Claim, again: Callable[[], Awaitable[None]] | None = None) -> PollResult:
-        """Poll `claim.source` until there is no more, or half the deadline has gone. `again` waits before each further
-        step until the source's host may be asked again; HostPaused from it ends the poll, which is put off.
+    async def poll(
+        self,
+        claim: Claim,
+        again: Callable[[], Awaitable[None]] | None = None,
+        late_seconds: float | None = None,
+    ) -> PollResult:
+        """Poll `claim.source`, which has been due for `late_seconds`, until there is no more, or half the deadline has
+        gone. `again` waits before each further step until the source's host may be asked again; HostPaused from it ends
+        the poll, which is put off.
 
         Error handling: what a server or document does wrong is in the result. A bug of a kind, or of the way into the
         store, is recorded as the source's failure where that is possible, and then raised. StoreUnavailable is raised
@@ -112,6 +123,8 @@ class Poller:
         Resource handling: the lease is given back, at once or when a store that is away has returned.
         Cancellation: what was recorded stays; the step in hand is dropped and its lease released.
         """
+        if late_seconds is not None:
+            self._metrics.lateness.observe(late_seconds)
         with bound(source=claim.source.name, poll_id=uuid.uuid4().hex[:12]):
             if claim.unfinished_claims:
                 get_logger().warning("worker.fetch.unfinished", unfinished_claims=claim.unfinished_claims)
@@ -145,7 +158,7 @@ class Poller:
     async def _steps(self, claim: Claim, again: Callable[[], Awaitable[None]] | None) -> PollResult:
         began, course = trio.current_time(), course_of(claim)
         while True:
-            step, bug = await self._next_step(claim, course, again)
+            step, bug = await self._next_step(claim, course, again, began)
             record, answer = await self._written(claim, step, course, began)
             if isinstance(answer, Refused):
                 step, bug = broken(course.state, claim.source.spec.kind, answer.error), answer.error
@@ -171,13 +184,16 @@ class Poller:
             course.articles_updated,
             step.failure,
         )
-        self._tell(result, record, step, trio.current_time() - began)
+        kind = claim.source.spec.kind
+        # It becomes a label of metrics, each value of which is kept for good.
+        installed = kind if kind in self._kinds else "unknown"
+        self._tell(result, record, step, trio.current_time() - began, installed)
         if bug is not None:
             raise bug
         return result
 
     async def _next_step(
-        self, claim: Claim, course: Course, again: Callable[[], Awaitable[None]] | None
+        self, claim: Claim, course: Course, again: Callable[[], Awaitable[None]] | None, began: float
     ) -> tuple[Step, Exception | None]:
         if again is not None and course.steps:
             try:
@@ -185,15 +201,17 @@ class Poller:
             except HostPaused as paused:
                 failure = Failure(paused.cause, str(paused), retry_after_seconds=paused.retry_after)
                 return Step(next_state=course.state, failure=failure), None
-        return await self._step(claim, course.state)
+        limit = self._settings.poll_timeout_seconds
+        # No step begins after half the deadline: what the others have left is at least the other half.
+        left = max(began + limit - trio.current_time(), limit / 2)
+        return await self._step(claim, course.state, min(left, limit))
 
-    async def _step(self, claim: Claim, state: PollState) -> tuple[Step, Exception | None]:
+    async def _step(self, claim: Claim, state: PollState, seconds: float) -> tuple[Step, Exception | None]:
         kind = claim.source.spec.kind
         bug: Exception | None = None
         step: Step | None = None
         access = Access()
-        limit = self._settings.poll_timeout_seconds
-        with trio.move_on_after(limit) as deadline:
+        with trio.move_on_after(seconds) as deadline:
             try:
                 try:
                     http, access = await self._doors.open(claim.source.spec)
@@ -206,7 +224,7 @@ class Poller:
                 bug = group
         if step is None and bug is None:
             if deadline.cancelled_caught:
-                return late(state, limit), None
+                return late(state, self._settings.poll_timeout_seconds), None
             bug = TypeError("step() returned None")
         if step is None or bug is not None:
             assert bug is not None
@@ -303,7 +321,7 @@ class Poller:
                 "worker.entry.set_aside", guid=mask_guid(refused.guid), title=title, reason=refused.reason
             )
 
-    def _tell(self, result: PollResult, record: StepRecord, step: Step, seconds: float) -> None:
+    def _tell(self, result: PollResult, record: StepRecord, step: Step, seconds: float, kind: str) -> None:
         self._metrics.articles_new += result.articles_new
         self._metrics.articles_updated += result.articles_updated
         if result.articles_new:
@@ -315,7 +333,8 @@ class Poller:
             )
             return
         failure = result.failure
-        self._metrics.poll_ended(step.outcome, seconds, failure.cause if failure else None)
+        self._metrics.poll_ended(kind, step.outcome, seconds, failure.cause if failure else None)
+        self._metrics.source_state(result.name, record.state)
         if failure is None or result.failing:
             self._metrics.source_polled(
                 result.name, record.last_error if failure else None, datetime.now(UTC)

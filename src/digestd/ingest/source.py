@@ -29,6 +29,8 @@ STORE_UNAVAILABLE = "store_unavailable"
 """The reason of a `Wait` of ours, beside those of the store: there was nobody to ask."""
 HELD_UP = ("host", "host_paused")
 """The reasons of a `Wait` that concern the whole host: other processes have just started there, or it is paused."""
+STILL_DUE = frozenset({*HELD_UP, "paused", STORE_UNAVAILABLE})
+"""The reasons of a `Wait` of a source that is due all the same, and whose poll will be that much later."""
 LEASED_LOOK_SECONDS = 5.0
 """After how long a source that another process polls is looked at again."""
 PLACE_WITHOUT_TURN_SECONDS = 5.0
@@ -70,6 +72,7 @@ class SourceLife:
         self._around = around
         self._woken = trio.Event()
         self._wakes_at = -math.inf
+        self._due_at: float | None = None
 
     def update(self, status: SourceStatus) -> None:
         """Go on as `status` says: the URL counts from the next round on, and a sleep ends where the source is due
@@ -78,6 +81,7 @@ class SourceLife:
         self._url = status.source.url
         due = status.due_in_seconds or 0.0
         if trio.current_time() + due < self._wakes_at:
+            self._due_at = trio.current_time() + due
             self._woken.set()
 
     async def run(self, first_delay: float) -> None:
@@ -88,15 +92,19 @@ class SourceLife:
         escapes, after it was recorded.
         """
         delay: float | None = first_delay
+        self._due_at = trio.current_time() + first_delay
         while delay is not None:
             answer = await self._round(delay, force=False, longest_pause=math.inf)
             if isinstance(answer, PollResult):
                 delay = answer.next_delay_seconds
+                self._due_at = trio.current_time() + delay
             elif isinstance(answer, Wait):
                 delay = answer.seconds
                 if answer.reason == "leased":
                     # The end of a lease says when its holder is surely dead, not when it is done.
                     delay = min(delay, LEASED_LOOK_SECONDS)
+                if answer.reason not in STILL_DUE:
+                    self._due_at = trio.current_time() + delay
             else:
                 delay = None
                 if answer is not None:
@@ -137,7 +145,9 @@ class SourceLife:
                 began = trio.current_time()
                 with measured() as pace:
                     result = await self._around.poller.poll(
-                        claim, again=partial(self._around.store.start_at_host, turn)
+                        claim,
+                        again=partial(self._around.store.start_at_host, turn),
+                        late_seconds=None if self._due_at is None else max(0.0, began - self._due_at),
                     )
                 self._note_pace(result, trio.current_time() - began - pace.our_seconds)
                 await self._around.store.share_pauses(self._around.hosts)

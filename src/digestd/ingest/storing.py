@@ -45,6 +45,8 @@ Answer = TypeVar("Answer")
 class StoreAccess:
     """Claims, records and releases one at a time for the caller, many to a transaction underneath.
 
+    `answered_at` is when, by Trio's clock, the database answered last.
+
     Every method raises :class:`digestd.errors.StoreUnavailable` while the database is away. Cancellation: a call whose
     transaction has begun ends with it (see :mod:`digestd.store.batching`).
     """
@@ -60,6 +62,7 @@ class StoreAccess:
         self._store = store
         self._metrics = metrics
         self._away_since: float | None = None
+        self.answered_at = -math.inf
         self._told = False
         self._quiet_until = -math.inf
         self._owed: dict[int, Lease] = {}
@@ -166,6 +169,7 @@ class StoreAccess:
         except StoreUnavailable as error:
             self._lost(error)
             raise
+        self.answered_at = trio.current_time()
         self._found()
         return answer
 

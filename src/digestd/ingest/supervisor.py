@@ -38,9 +38,11 @@ class Supervisor:
         return len(self._known)
 
     def start(self, nursery: trio.Nursery, statuses: Sequence[SourceStatus]) -> None:
-        """Start a task named "source NAME" in `nursery` for each of `statuses`."""
+        """Start a task named "source NAME" in `nursery` for each of `statuses` but those that are paused as
+        duplicates."""
         for status in statuses:
-            self._start(nursery, status, len(statuses))
+            if status.state != "duplicate":
+                self._start(nursery, status, len(statuses))
 
     def follow(self, nursery: trio.Nursery, status: SourceStatus, *, pollable: bool) -> None:
         """Make the source of `status`, which has changed, run as it is now: start its task, in `nursery`, end it where
@@ -49,13 +51,15 @@ class Supervisor:
         life, scope = self._lives.get(source_id, (None, None))
         if not pollable:
             self._known.discard(source_id)
+            self._metrics.forget(status.source.name if life is None else life.name)
+            if status.state == "duplicate" and status.source.spec.enabled:
+                self._metrics.source_state(status.source.name, status.state)
             if life is not None and scope is not None:
-                self._metrics.failing.pop(life.name, None)
-                self._metrics.silent.discard(life.name)
                 # Its end may take a moment: enabled again meanwhile, the source gets a task of its own.
                 del self._lives[source_id]
                 scope.cancel()
         elif life is None:
+            self._metrics.source_state(status.source.name, status.state)
             self._start(nursery, status, 1)
         else:
             if life.name != status.source.name:

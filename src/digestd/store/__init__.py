@@ -82,6 +82,13 @@ class Store(Protocol):
     cancelled, except `release`; a call that is cancelled before it begins has done nothing.
     """
 
+    async def check_schema(self) -> None:
+        """Raise :class:`digestd.errors.SchemaError` unless the schema is the one that this digestd needs.
+
+        Cancellation: returns at once.
+        """
+        ...
+
     async def sync_sources(self, specs: Sequence[SourceSpec], *, fingerprint: str = "") -> SyncReport:
         """Make the sources of origin `file` be `specs` (names are unique), which `fingerprint` stands for.
 

@@ -87,6 +87,12 @@ def file_of(url: URL) -> Path:
     return Path(url.database)
 
 
+def folder_of(url: str) -> Path | None:
+    """The folder of the SQLite database at `url` (`database.url`); None for a database that is elsewhere."""
+    database = database_url(url)
+    return file_of(database).parent if database.get_backend_name() == "sqlite" else None
+
+
 def reading(engine: Engine) -> Engine:
     """The same engine for transactions that only read: on SQLite they do not wait for the one that writes."""
     return engine.execution_options(**{_BEGIN: "BEGIN"})

@@ -81,6 +81,17 @@ def revision(connection: Connection) -> str | None:
     return found
 
 
+def check_current(connection: Connection) -> None:
+    """`SchemaError` unless the database is at the newest of :data:`REVISIONS`."""
+    found = revision(connection)
+    if found != REVISIONS[-1]:
+        stands = "has no tables of digestd's" if found is None else f"is at revision {found!r}"
+        raise SchemaError(
+            f"the database {masked(connection.engine.url)} {stands}, and this digestd needs {REVISIONS[-1]!r}: "
+            "start digestd anew, and it is brought up to date"
+        )
+
+
 def _upgrade(connection: Connection) -> None:
     # Only here: importing Alembic takes a quarter of a second, and most starts find nothing to migrate.
     from alembic import command

@@ -26,6 +26,7 @@ class Places:
     def __init__(self, count: int, calls: StoreCalls) -> None:
         self._limiter = trio.CapacityLimiter(count)
         self._calls = calls
+        calls.connections = count
         self._told_at: float | None = None
 
     @property

@@ -55,7 +55,7 @@ from digestd.store import (
 )
 from digestd.store.engine import create, database_url, file_of, for_looking, reading
 from digestd.store.listener import Listener
-from digestd.store.migrate import REVISIONS, migrate, revision
+from digestd.store.migrate import REVISIONS, check_current, migrate, revision
 from digestd.store.outage import cause, masked, outage
 from digestd.store.owner import is_dead
 from digestd.store.pageturns import PageRequest
@@ -181,6 +181,12 @@ class SqlStore:
         self._hosts_looked_through_at = -math.inf
         # Claims of pages go round the sources.
         self._looked_at = 0
+
+    async def check_schema(self) -> None:
+        """See `Store.check_schema`."""
+        await self._run(
+            self._reading, lambda connection, _: check_current(connection), abandon_on_cancel=True
+        )
 
     async def sync_sources(self, specs: Sequence[SourceSpec], *, fingerprint: str = "") -> SyncReport:
         """See `Store.sync_sources`."""

@@ -7,7 +7,7 @@ and lets one connection's bug, or a client that reads nothing, reach the daemon.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import cast
 
 import trio
@@ -36,10 +36,13 @@ over blanks: 64 KiB of them in one piece would stop the event loop for many seco
 async def serve_web(
     address: Address,
     read: Callable[[], DaemonState],
+    unready: Callable[[], Awaitable[str | None]],
+    hosts: Collection[str] = (),
     *,
     task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve the state that `read` gives at `address` until cancelled; `[::]` is every address, of IPv4 too.
+    """Serve the state that `read` gives, and whether `unready` says why we are not ready, at `address` until cancelled.
+    `[::]` is every address, of IPv4 too. `hosts` are the names it answers by.
 
     Start it with `nursery.start`, which returns the addresses that are listened on (port 0 is a free port)
     once connections are taken.
@@ -50,7 +53,7 @@ async def serve_web(
     """
     listeners = await _listen(address)
     bound = [Address(*listener.socket.getsockname()[:2]) for listener in listeners]
-    server = _Server(cast(ASGIFramework, application(read, address)))
+    server = _Server(cast(ASGIFramework, application(read, unready, address, hosts)))
     get_logger().info("web.listening", addresses=[f"http://{each}" for each in bound])
     task_status.started(bound)
     await trio.serve_listeners(server.answer, listeners)

@@ -14,6 +14,7 @@ class DaemonState:
 
     `stalled` says in words why there is no progress; None while there is. `enabled` counts the sources to be
     polled, `running` those of them that have a task. `store_away_since` is None while the database answers.
+    `free_bytes` is what is left of the disk that holds it, where it is a file of ours.
     """
 
     uptime_seconds: float
@@ -24,4 +25,5 @@ class DaemonState:
     slots_in_use: int
     slots: int
     store_away_since: datetime | None
+    free_bytes: int | None
     metrics: Metrics
