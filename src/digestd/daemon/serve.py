@@ -60,7 +60,11 @@ async def _serve(
                     tell_started(config, environ, len(pipeline.statuses))
                     following = Following(config, load, pipeline, supervisor, ending, notifier)
                     retention = Retention(
-                        config.settings.retention, pipeline.store, ending.shutdown, pipeline.around.chance
+                        config.settings.retention,
+                        pipeline.store,
+                        ending.shutdown,
+                        pipeline.around.chance,
+                        pipeline.around.crashes,
                     )
                     await _run_sources(
                         pipeline, ending, supervisor, health, notifier, environ, following, retention
