@@ -225,7 +225,7 @@ async def test_the_refresh_and_the_listener_crash(
 @pytest.mark.slow
 async def test_extraction_crashes(autojump_clock: MockClock, written: Written) -> None:
     bench = ExtractionBench()
-    bench.store.claim_pages = bench.store.page_queue = crashing  # type: ignore[method-assign, assignment]
+    bench.store.claim_pages = bench.store.page_queue = crashing  # type: ignore[method-assign]
     with trio.move_on_after(WEEK):
         await bench.extraction.run()
     assert written.tracebacks == 2
