@@ -100,6 +100,7 @@ class Following:
             await self._apply_sources(config)
         except ConfigurationError as error:
             log.error("worker.reload.refused", problems=list(error.problems), effect="nothing was changed")
+            self._postponed = False
         except StoreUnavailable as error:
             # The content is compared again, and found to be another than the one applied.
             self._content = ""
