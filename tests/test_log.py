@@ -8,6 +8,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
+from datetime import datetime, tzinfo
 
 import pytest
 import structlog
@@ -15,6 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from digestd import log
+from digestd.logline import LONGEST_LINE_BYTES
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +41,35 @@ def test_json_lines_begin_with_time_level_and_event() -> None:
     log.get_logger().debug("hidden")
     (line,) = lines(stream)
     assert list(line) == ["timestamp", "level", "event", "source", "poll_id", "outcome"]
-    assert str(line["timestamp"]).endswith("Z")
+
+
+def test_timestamps_sort_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Noon(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Noon:
+            return cls(2026, 11, 29, 12, tzinfo=tz)
+
+    stream = io.StringIO()
+    log.set_up("INFO", "json", stream)
+    monkeypatch.setattr(log, "datetime", Noon)
+    log.get_logger().info("worker.started")
+    logging.getLogger("some.library").warning("look out")
+    assert {line["timestamp"] for line in lines(stream)} == {"2026-11-29T12:00:00.000000Z"}
+
+
+def test_a_traceback_that_is_too_long_keeps_its_first_lines_and_its_last() -> None:
+    stream = io.StringIO()
+    log.set_up("INFO", "json", stream)
+    try:
+        raise ValueError("x" * 300_000 + " the end")
+    except ValueError:
+        log.get_logger().exception("broken", source="a")
+    assert len(stream.getvalue()) <= LONGEST_LINE_BYTES
+    (line,) = lines(stream)
+    assert str(line["exception"]).startswith("Traceback (most recent call last):\n")
+    assert "characters, cut here" in str(line["exception"])
+    assert str(line["exception"]).endswith(" the end")
+    assert line["source"] == "a"
 
 
 def test_libraries_log_the_same_way_and_only_from_warning_up() -> None:

@@ -1,25 +1,24 @@
 """structlog set-up: one line per event on stderr, as JSON or for a terminal. The door to structlog and logging.
 
-Keys bound in this project: `source` and `poll_id` within a poll. Every line has `timestamp` (RFC 3339, UTC), `level`
-and `event`, a dotted name such as `worker.fetch.complete`.
+Keys bound in this project: `source` and `poll_id` within a poll. Every line has `timestamp` (RFC 3339, UTC, always six
+decimals, so that lines sort as text), `level` and `event`, a dotted name such as `worker.fetch.complete`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from digestd.feed.text import strip_controls
-
-_FIRST = ("timestamp", "level", "event", "source", "poll_id")
+from digestd.logline import line_of, text_of
+from digestd.repeats import Repeats, root_of, traceback_id
 
 
 class _Stderr:
@@ -60,7 +59,7 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _timestamp,
     ]
     final: list[Processor] = _console(colors=terminal) if console else _json()
     target: Any = stream or _Stderr()
@@ -85,7 +84,7 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> None:
 
 def _json() -> list[Processor]:
     # dict_tracebacks would put local variables, and so secrets, into the log: the plain traceback as text instead.
-    return [structlog.processors.format_exc_info, _leading, _one_line_of_json]
+    return [structlog.processors.format_exc_info, _one_line_of_json]
 
 
 def _console(*, colors: bool) -> list[Processor]:
@@ -98,38 +97,17 @@ def _console(*, colors: bool) -> list[Processor]:
 
 
 def _one_line_of_json(_: WrappedLogger, __: str, event: EventDict) -> str:
-    """RFC 8259, whatever the values are: ASCII alone, no lone surrogate, no NaN, no control character."""
-    return json.dumps(_plain(event), allow_nan=False)
+    return line_of(event)
 
 
-def _plain(value: object) -> object:
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if isinstance(value, Mapping):
-        return {strip_controls(_text(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return strip_controls(_text(value))
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    # The border to what others made: a line that cannot be written must not stop who wrote it.
-    except Exception as error:  # noqa: BLE001 - see above
-        return f"<{type(value).__name__} without text: {type(error).__name__}>"
-
-
-def _leading(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """What every line has stands first, so that raw lines can be read, too."""
-    return {**{key: event[key] for key in _FIRST if key in event}, **event}
+def _timestamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return {**event, "timestamp": f"{now.isoformat(timespec='microseconds')}Z"}
 
 
 def _without_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """What servers send must not steer the terminal, nor begin a line where a line of ours would begin."""
-    return {key: _indented(_text(value)) for key, value in event.items()}
+    return {key: _indented(text_of(value)) for key, value in event.items()}
 
 
 def _indented(text: str) -> str:
@@ -139,3 +117,42 @@ def _indented(text: str) -> str:
 def _name_of_library(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     record: logging.LogRecord = event["_record"]
     return {**event, "event": "library.log", "logger": record.name, "message": event["event"]}
+
+
+class Crashes:
+    """Bugs as the log tells them: each traceback once, and what crashes again and again ever more seldom.
+
+    One for all who share a log: of a bug that befalls a thousand sources there is one traceback, whose `traceback_id`
+    stands on every line about it.
+    """
+
+    def __init__(self) -> None:
+        self._repeats = Repeats()
+
+    def tell(
+        self, event: str, error: BaseException, *, subject: Hashable, now: float, **keys: object
+    ) -> None:
+        """Log `event` with `keys` unless the same `error` of `subject` was told a moment ago; `now` is in seconds of a
+        clock that only goes forward."""
+        trouble = traceback_id(error)
+        telling = self._repeats.happened(subject, trouble, now)
+        if telling is None:
+            return
+        root = root_of(error)
+        keys |= {"error": f"{type(root).__name__}: {text_of(root)[:500]}", "traceback_id": trouble}
+        if telling.times > 1:
+            keys |= {
+                "times": telling.times,
+                "untold": telling.untold,
+                "within_seconds": round(telling.seconds),
+            }
+        if telling.in_full:
+            keys["exc_info"] = error
+        get_logger().error(event, **keys)
+
+    def over(self, event: str, *, subject: Hashable, now: float, **keys: object) -> None:
+        """Log that what `event` told of `subject` is over, if it told anything since the last time."""
+        telling = self._repeats.over(subject, now)
+        if telling is not None:
+            seconds = round(telling.seconds)
+            get_logger().warning(f"{event}.over", **keys, times=telling.times, within_seconds=seconds)

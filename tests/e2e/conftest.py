@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support import debian
+from support.farm import farm as farm
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,7 @@ class Following:
         self._told_rows: frozenset[tuple[int, object]] = frozenset()
         self._foreign: _List | None = None
         self._content = config.source_content
+        self._postponed = False
         self._told = trio.Event()
         # Reading files must wait for no database, nor for a name that hangs.
         self._threads = trio.CapacityLimiter(1)
@@ -99,10 +100,13 @@ class Following:
             await self._apply_sources(config)
         except ConfigurationError as error:
             log.error("worker.reload.refused", problems=list(error.problems), effect="nothing was changed")
+            self._postponed = False
         except StoreUnavailable as error:
             # The content is compared again, and found to be another than the one applied.
             self._content = ""
-            log.error("worker.reload.postponed", error=str(error), effect="tried again in half a minute")
+            if settings or not self._postponed:
+                log.error("worker.reload.postponed", error=str(error), effect="tried every half minute")
+            self._postponed = True
         # The border round a reload, which the daemon must survive.
         except Exception:
             log.exception("worker.reload.crashed", effect="what was not applied yet stays as it was")
@@ -127,8 +131,6 @@ class Following:
             )
 
     async def _apply_sources(self, config: Configuration) -> None:
-        for warning in config.warnings:
-            get_logger().warning("worker.configuration.warning", message=warning)
         self._pipeline.doors.adopt(config.secrets)
         fingerprint = config.fingerprint()
         report = await self._store.sync_sources(config.sources, fingerprint=fingerprint)
@@ -136,6 +138,9 @@ class Following:
             # Another replica had written what was our list, too, until now: nobody has other files.
             report = replace(report, replaced=None)
         self._config, self._fingerprint, self._content = config, fingerprint, config.source_content
+        self._postponed = False
+        for warning in config.warnings:
+            get_logger().warning("worker.configuration.warning", message=warning)
         tell_synced(report)
         self._told.set()
 
@@ -148,9 +153,9 @@ class Following:
                 self._content = content
             elif content != self._content:
                 self._content = content
-                get_logger().info(
-                    "worker.sources.changed", files=[str(file) for file in self._config.source_files]
-                )
+                if not self._postponed:
+                    files = [str(file) for file in self._config.source_files]
+                    get_logger().info("worker.sources.changed", files=files)
                 async with self._reloading:
                     await self._reload(settings=False)
             await trio.sleep(CONTENT_SECONDS)
@@ -165,8 +170,13 @@ class Following:
                 # The sources' tasks tell it.
                 pass
             # The border round the refresh: a bug in it must not end the daemon.
-            except Exception:  # noqa: BLE001 - see above
-                get_logger().exception("worker.refresh.crashed", effect="tried again in a few seconds")
+            except Exception as bug:  # noqa: BLE001 - see above
+                self._tell_crash("worker.refresh.crashed", bug, "tried again in a few seconds")
+            else:
+                crashes = self._pipeline.around.crashes
+                crashes.over(
+                    "worker.refresh.crashed", subject="worker.refresh.crashed", now=trio.current_time()
+                )
             with trio.move_on_after(REFRESH_SECONDS):
                 await self._told.wait()
             self._told = trio.Event()
@@ -207,8 +217,10 @@ class Following:
             except StoreUnavailable:
                 await trio.sleep(REFRESH_SECONDS)
             # The border round a mere shortcut.
-            except Exception:  # noqa: BLE001 - see above
-                get_logger().exception(
-                    "worker.listen.crashed", effect="changes are seen within seconds anyway"
-                )
+            except Exception as bug:  # noqa: BLE001 - see above
+                self._tell_crash("worker.listen.crashed", bug, "changes are seen within seconds anyway")
                 await trio.sleep(60)
+
+    def _tell_crash(self, event: str, bug: Exception, effect: str) -> None:
+        crashes = self._pipeline.around.crashes
+        crashes.tell(event, bug, subject=event, now=trio.current_time(), effect=effect)

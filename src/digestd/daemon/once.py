@@ -13,8 +13,7 @@ from digestd.daemon.ending import Ending, expected_alone
 from digestd.daemon.pipeline import Pipeline, open_pipeline, tell_started, tell_stopped
 from digestd.daemon.retention import Retention
 from digestd.ingest.poll import PollResult
-from digestd.ingest.source import SourceLife
-from digestd.log import get_logger
+from digestd.ingest.source import CRASHED, SourceLife
 from digestd.metrics import Metrics
 from digestd.model import Failure, SourceStatus
 from digestd.store import Gone, Wait
@@ -104,7 +103,9 @@ async def _once(
 async def _tidy(config: Configuration, pipeline: Pipeline, ending: Ending) -> None:
     """Retention, for who runs nothing but `--once`; what takes longer is left to the next run."""
     shutdown = ending.shutdown
-    retention = Retention(config.settings.retention, pipeline.store, shutdown, pipeline.around.chance)
+    retention = Retention(
+        config.settings.retention, pipeline.store, shutdown, pipeline.around.chance, pipeline.around.crashes
+    )
     with shutdown.idle(), trio.move_on_after(TIDYING_SECONDS):
         await retention.once()
 
@@ -173,7 +174,8 @@ async def _poll_each(
             answer = await life.once(force=force)
         # The border round one source, as in the supervisor: its bug is its failure, and nobody else's.
         except* Exception as bug:  # noqa: BLE001 - see above
-            get_logger().error("worker.source.crashed", source=life.name, exc_info=bug)
+            now = trio.current_time()
+            pipeline.around.crashes.tell(CRASHED, bug, subject=life.subject, now=now, source=life.name)
             failure = Failure("bug", "a bug in digestd or in its kind; see the log")
             answer = PollResult(life.name, "failed", 0, failing=True, failure=failure)
         results.add(life.name, answer)

@@ -31,6 +31,7 @@ from digestd.ingest.workers.pool import open_parser, open_reader
 from digestd.log import get_logger
 from digestd.metrics import Metrics
 from digestd.model import SourceSpec, SourceStatus, mask_url
+from digestd.repeats import Seldom
 from digestd.store import Store, SyncReport
 from digestd.store.owner import current_owner
 from digestd.store.sql import open_store
@@ -195,6 +196,7 @@ def _extraction(
         limits=limits,
         bell=bell,
         on_page=on_page,
+        crashes=around.crashes,
     )
 
 
@@ -234,6 +236,8 @@ async def _synced(config: Configuration, store: Store, ending: Ending) -> list[S
     for warning in config.warnings:
         get_logger().warning("worker.configuration.warning", message=warning)
     deadline = trio.current_time() + START_PATIENCE_SECONDS
+    # systemd may start us again and again, for as long as the database is busy.
+    telling = Seldom(gap=5.0)
     while not ending.shutdown.begun.is_set():
         try:
             await _apply(config, store)
@@ -241,7 +245,8 @@ async def _synced(config: Configuration, store: Store, ending: Ending) -> list[S
         except StoreUnavailable as error:
             if trio.current_time() > deadline:
                 raise
-            get_logger().warning("worker.start.waiting", error=str(error), effect="tried again in a second")
+            if telling.is_due(trio.current_time()):
+                get_logger().warning("worker.start.waiting", error=str(error), effect="tried every second")
         with ending.shutdown.idle():
             await trio.sleep(1)
     return None

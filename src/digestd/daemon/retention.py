@@ -10,7 +10,7 @@ import trio
 from digestd.config import RetentionSettings
 from digestd.errors import StoreUnavailable
 from digestd.ingest.shutdown import Shutdown
-from digestd.log import get_logger
+from digestd.log import Crashes, get_logger
 from digestd.store import RetentionLimits, Store
 
 PASS_SECONDS = 3_600.0
@@ -25,18 +25,25 @@ FETCHES_KEPT_SECONDS = 7 * 86_400.0
 
 _FETCHES_LIMIT = 2_000
 _LATER = "tried again in an hour"
+_CRASHED = "worker.retention.crashed"
 
 
 class Retention:
     """Deletes by `settings`, hour by hour. One for the daemon; several on one database do each other no harm."""
 
     def __init__(
-        self, settings: RetentionSettings, store: Store, shutdown: Shutdown, chance: random.Random
+        self,
+        settings: RetentionSettings,
+        store: Store,
+        shutdown: Shutdown,
+        chance: random.Random,
+        crashes: Crashes | None = None,
     ) -> None:
         self._limits = RetentionLimits(settings.days, settings.max_per_source)
         self._store = store
         self._shutdown = shutdown
         self._chance = chance
+        self._crashes = crashes or Crashes()
 
     async def run(self) -> None:
         """Delete until shutdown begins.
@@ -60,8 +67,10 @@ class Retention:
         except StoreUnavailable as error:
             get_logger().warning("worker.retention.postponed", error=str(error), effect=_LATER)
         # The border round retention, which nothing else depends on.
-        except Exception:  # noqa: BLE001 - see above
-            get_logger().exception("worker.retention.crashed", effect=_LATER)
+        except Exception as bug:  # noqa: BLE001 - see above
+            self._crashes.tell(_CRASHED, bug, subject=_CRASHED, now=trio.current_time(), effect=_LATER)
+        else:
+            self._crashes.over(_CRASHED, subject=_CRASHED, now=trio.current_time())
 
     async def forget_fetches(self) -> None:
         """Drop what is older than a week from the log of polls.

@@ -63,7 +63,11 @@ async def _serve(
                     tell_started(config, environ, len(pipeline.statuses))
                     following = Following(config, load, pipeline, supervisor, ending, notifier)
                     retention = Retention(
-                        config.settings.retention, pipeline.store, ending.shutdown, pipeline.around.chance
+                        config.settings.retention,
+                        pipeline.store,
+                        ending.shutdown,
+                        pipeline.around.chance,
+                        pipeline.around.crashes,
                     )
                     beside: dict[str, Callable[[], Awaitable[None]]] = {
                         "progress ticker": health.tick,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import trio
@@ -18,7 +18,7 @@ from digestd.ingest.shutdown import Shutdown
 from digestd.ingest.slots import Slots
 from digestd.ingest.storing import TURN_KEPT_SECONDS, StoreAccess
 from digestd.ingest.verdict import UNREACHED
-from digestd.log import get_logger
+from digestd.log import Crashes, get_logger
 from digestd.model import UNFINISHED_CLAIMS_LIMIT, Failure, SourceStatus
 from digestd.store import Claim, ClaimRequest, Gone, Refused, Wait
 
@@ -34,6 +34,7 @@ STILL_DUE = frozenset({*HELD_UP, "paused", STORE_UNAVAILABLE})
 LEASED_LOOK_SECONDS = 5.0
 """After how long a source that another process polls is looked at again."""
 PLACE_WITHOUT_TURN_SECONDS = 5.0
+CRASHED = "worker.source.crashed"
 PROMPT_SECONDS = 2.0
 """A poll that takes longer than this is slow."""
 PROBATION_POLLS = 5
@@ -44,7 +45,7 @@ LONGEST_PAUSE_ONCE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the lives of all sources share."""
+    """What the lives of all sources share; `crashes` with the rest of the process, too."""
 
     poller: Poller
     store: StoreAccess
@@ -52,6 +53,7 @@ class Surroundings:
     slots: Slots
     shutdown: Shutdown
     chance: random.Random
+    crashes: Crashes = field(default_factory=Crashes)
 
 
 class SourceLife:
@@ -73,6 +75,11 @@ class SourceLife:
         self._woken = trio.Event()
         self._wakes_at = -math.inf
         self._due_at: float | None = None
+
+    @property
+    def subject(self) -> tuple[str, int]:
+        """Whose crashes its crashes are: a new name makes it no other source."""
+        return "source", self._id
 
     def update(self, status: SourceStatus) -> None:
         """Go on as `status` says: the URL counts from the next round on, and a sleep ends where the source is due
@@ -155,7 +162,11 @@ class SourceLife:
                 return Wait(self._store_retry(), STORE_UNAVAILABLE)
             except HostPaused as paused:
                 return Wait(paused.retry_after or LONGEST_PAUSE_ONCE_SECONDS, "paused")
-        self.good_polls += result.outcome in {"fetched", "unchanged"}
+        if result.outcome in {"fetched", "unchanged"}:
+            self.good_polls += 1
+            self._around.crashes.over(
+                CRASHED, subject=self.subject, now=trio.current_time(), source=self.name
+            )
         self._failing = result.failing
         self._unfinished = 0
         self._hurries = False

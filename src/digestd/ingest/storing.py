@@ -36,7 +36,11 @@ from digestd.store.batching import Batcher
 TURN_KEPT_SECONDS = 2.0
 """How long a task that was let to its host's turn keeps it while other processes start there."""
 FLICKER_SECONDS = 10.0
-"""A database that answers some calls and refuses others (read-only, out of connections) is told no more often."""
+"""A database that answers some calls and refuses others (read-only, out of connections) is told no more often, ..."""
+LONGEST_FLICKER_SECONDS = 300.0
+"""... and ever less often, up to this, while it goes on. An outage that lasts so long is told in any case."""
+CALM_SECONDS = 3_600.0
+"""After how long without an outage the next one is told at once again."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -64,7 +68,8 @@ class StoreAccess:
         self._away_since: float | None = None
         self.answered_at = -math.inf
         self._told = False
-        self._quiet_until = -math.inf
+        self._quiet_until = self._last_away = -math.inf
+        self._flicker = FLICKER_SECONDS
         self._owed: dict[int, Lease] = {}
         self.last_error = "the database could not be reached"
 
@@ -177,8 +182,10 @@ class StoreAccess:
         self.last_error = str(error)
         now = trio.current_time()
         if self._away_since is None:
+            if now - self._last_away > CALM_SECONDS:
+                self._flicker = FLICKER_SECONDS
             self._away_since, self._told = now, False
-        if self._told or now < min(self._quiet_until, self._away_since + FLICKER_SECONDS):
+        if self._told or now < min(self._quiet_until, self._away_since + self._flicker):
             return
         self._told = True
         self._metrics.store_outages += 1
@@ -189,6 +196,8 @@ class StoreAccess:
             return
         now = trio.current_time()
         away, self._away_since = now - self._away_since, None
+        self._last_away = now
         if self._told:
-            self._quiet_until = now + FLICKER_SECONDS
+            self._quiet_until = now + self._flicker
+            self._flicker = min(2 * self._flicker, LONGEST_FLICKER_SECONDS)
             get_logger().warning("worker.store.recovered", after_seconds=round(away, 3))

@@ -1,4 +1,4 @@
-"""One restartable task per source: a bug in one of them is logged once, and nobody else notices."""
+"""One restartable task per source: a bug in one of them is logged, and nobody else notices."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import trio
 
 from digestd.feed.schedule import phase
-from digestd.ingest.shutdown import Shutdown
-from digestd.ingest.source import SourceLife, Surroundings
-from digestd.log import get_logger
+from digestd.ingest.source import CRASHED, SourceLife, Surroundings
 from digestd.metrics import Metrics
 from digestd.model import SourceStatus
 
@@ -84,18 +82,19 @@ class Supervisor:
     ) -> None:
         with scope:
             try:
-                await supervise(life, first_delay, self._around.shutdown, self._metrics)
+                await supervise(life, first_delay, self._around, self._metrics)
             finally:
                 # A successor may have its place already.
                 if self._lives.get(source_id, (None, None))[0] is life:
                     del self._lives[source_id]
 
 
-async def supervise(life: SourceLife, first_delay: float, shutdown: Shutdown, metrics: Metrics) -> None:
+async def supervise(life: SourceLife, first_delay: float, around: Surroundings, metrics: Metrics) -> None:
     """Run `life` until it ends by itself, restarting it after a bug: at first after a second, then ever later, until
     a poll has gone well again.
 
-    Error handling: every exception of `life` is a bug by then; it is logged with its traceback and never escapes.
+    Error handling: every exception of `life` is a bug by then; it is logged (see :class:`digestd.log.Crashes`) and
+    never escapes.
     Cancellation: passes through to `life`.
     """
     delay, crashes = first_delay, 0
@@ -112,10 +111,16 @@ async def supervise(life: SourceLife, first_delay: float, shutdown: Shutdown, me
         crashes = crashes + 1 if life.good_polls == good_polls else 1
         delay = min(LONGEST_RESTART_SECONDS, FIRST_RESTART_SECONDS * 2.0 ** min(crashes - 1, 16))
         metrics.restarts += 1
-        get_logger().error(
-            "worker.source.crashed", source=life.name, crashes=crashes, restart_in_seconds=delay, exc_info=bug
+        around.crashes.tell(
+            CRASHED,
+            bug,
+            subject=life.subject,
+            now=trio.current_time(),
+            source=life.name,
+            crashes=crashes,
+            restart_in_seconds=delay,
         )
-        with shutdown.idle() as idle:
+        with around.shutdown.idle() as idle:
             await trio.sleep(delay)
         if idle.cancelled_caught:
             return

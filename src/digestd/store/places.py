@@ -11,11 +11,11 @@ import trio
 from digestd.errors import StoreUnavailable
 from digestd.log import get_logger
 from digestd.metrics import StoreCall, StoreCalls
+from digestd.repeats import Seldom
 
 WAIT_SECONDS = 20.0
 """How long a call waits for a place. Longer than any single statement may take."""
 _SLOW_SECONDS = 5.0
-_TOLD_AGAIN_SECONDS = 60.0
 
 _Result = TypeVar("_Result")
 
@@ -27,7 +27,7 @@ class Places:
         self._limiter = trio.CapacityLimiter(count)
         self._calls = calls
         calls.connections = count
-        self._told_at: float | None = None
+        self._telling = Seldom(longest=3_600.0, calm=3_600.0)
 
     @property
     def taken(self) -> int:
@@ -66,9 +66,7 @@ class Places:
         if waited + took < _SLOW_SECONDS:
             return
         self._calls.slow += 1
-        now = trio.current_time()
-        if self._told_at is None or now - self._told_at >= _TOLD_AGAIN_SECONDS:
-            self._told_at = now
+        if self._telling.is_due(trio.current_time()):
             get_logger().warning(
                 "worker.store.slow",
                 waited_seconds=round(waited, 3),

@@ -14,7 +14,7 @@ from digestd.errors import FetchError, FetchTimeout, HostPaused, SourceError, St
 from digestd.ingest.bell import Bell
 from digestd.ingest.extraction.pages import Pages
 from digestd.ingest.extraction.reach import Reach
-from digestd.ingest.extraction.verdict import crashed, done, failed, put_off
+from digestd.ingest.extraction.verdict import crashed, done, failed, outcome_of, put_off
 from digestd.ingest.network.host_keys import host_of
 from digestd.ingest.network.large import LargeBodies
 from digestd.ingest.politeness import Hosts, Turn
@@ -22,16 +22,10 @@ from digestd.ingest.shutdown import Shutdown
 from digestd.ingest.slots import Slots
 from digestd.ingest.storing import StoreAccess
 from digestd.ingest.verdict import UNREACHED
-from digestd.log import bound, get_logger
+from digestd.log import Crashes, bound, get_logger
 from digestd.metrics import Metrics
 from digestd.model import UNFINISHED_CLAIMS_LIMIT, Response, mask_url
-from digestd.store import (
-    PageClaim,
-    PageLost,
-    PageRecord,
-    PageRecorded,
-    Refused,
-)
+from digestd.store import PageClaim, PageLost, PageRecord, PageRecorded, Refused
 
 LOOK_SECONDS = 30.0
 """How often the queue is looked at when nothing was due and nobody here brought news: other processes put articles into
@@ -57,6 +51,8 @@ STORE_RETRY_SECONDS = 2.0
 QUEUE_SECONDS = 60.0
 """How often the length of the queue is counted."""
 LAST_COUNT_SECONDS = 1.0
+CRASHED = "worker.extraction.crashed"
+REFUSED = "worker.extraction.refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +84,7 @@ class Extraction:
         limits: Limits,
         bell: Bell,
         on_page: Callable[[str], None] = lambda outcome: None,
+        crashes: Crashes | None = None,
     ) -> None:
         self._pages = pages
         self._store = store
@@ -98,6 +95,7 @@ class Extraction:
         self._limits = limits
         self._bell = bell
         self._on_page = on_page
+        self._crashes = crashes or Crashes()
         self._slots = Slots(limits.pages)
         self._large_bodies = LargeBodies()
         self._reach = Reach()
@@ -172,8 +170,8 @@ class Extraction:
         except StoreUnavailable:
             return STORE_RETRY_SECONDS * (1 + 5 * self._chance.random())
         # The border round the queue: a bug in claiming must neither end the daemon nor fill its log.
-        except Exception:  # noqa: BLE001 - see above
-            get_logger().exception("worker.extraction.crashed", effect="tried again in a minute")
+        except Exception as bug:  # noqa: BLE001 - see above
+            self._tell_crash(CRASHED, "claiming", bug, effect="tried again in a minute")
             await trio.sleep(60)
             return 0.0
         for claim in found.claims:
@@ -210,7 +208,7 @@ class Extraction:
                 await self._attempt_recorded(claim, host_of(claim.url))
         # The border round one article: a bug on the way into the store must not end the daemon. The claim runs out.
         except* Exception as bug:  # noqa: BLE001 - see above
-            get_logger().error("worker.extraction.crashed", url=mask_url(claim.url), exc_info=bug)
+            self._tell_crash(CRASHED, "articles", bug, url=mask_url(claim.url))
         finally:
             self._claimed[claim.source_id] -= 1
             if not self._claimed[claim.source_id]:
@@ -245,7 +243,7 @@ class Extraction:
         if record is not None:
             return record
         assert bug is not None
-        get_logger().error("worker.extraction.crashed", url=mask_url(claim.url), exc_info=bug)
+        self._tell_crash(CRASHED, "articles", bug, url=mask_url(claim.url))
         return crashed(claim, bug, chance=self._chance.random())
 
     async def _outcome(self, claim: PageClaim, host: str) -> PageRecord:
@@ -330,7 +328,7 @@ class Extraction:
         its outcome, None where nothing was."""
         answer = await self._record(record)
         if isinstance(answer, Refused):
-            get_logger().error("worker.extraction.refused", url=mask_url(claim.url), exc_info=answer.error)
+            self._tell_crash(REFUSED, "articles", answer.error, url=mask_url(claim.url))
             record = crashed(claim, answer.error, chance=self._chance.random())
             answer = await self._record(record)
         if isinstance(answer, PageRecorded):
@@ -371,6 +369,10 @@ class Extraction:
             failures=record.failures,
         )
 
+    def _tell_crash(self, event: str, what: str, bug: BaseException, **keys: object) -> None:
+        # One subject for all articles: what one article runs into, its neighbours do.
+        self._crashes.tell(event, bug, subject=(event, what), now=trio.current_time(), **keys)
+
     async def _count_queue(self) -> None:
         while True:
             await self._count()
@@ -382,18 +384,11 @@ class Extraction:
         except StoreUnavailable:
             return
         # The border round the queue, as in claiming.
-        except Exception:  # noqa: BLE001 - see above
-            get_logger().exception("worker.extraction.crashed", effect="the queue is not counted")
+        except Exception as bug:  # noqa: BLE001 - see above
+            self._tell_crash(CRASHED, "counting", bug, effect="the queue is not counted")
             return
         self._metrics.pages_pending = queue.pending
         self._metrics.pages_oldest_seconds = queue.oldest_seconds
-
-
-def outcome_of(claim: PageClaim, record: PageRecord) -> str:
-    """What `record` makes of the attempt `claim`, in one word: `done`, `failed`, `skipped`, `retry` or `put_off`."""
-    if record.extraction != "pending":
-        return record.extraction
-    return "retry" if record.failures > claim.failures else "put_off"
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:

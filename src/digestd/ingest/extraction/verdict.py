@@ -83,6 +83,13 @@ def crashed(claim: PageClaim, bug: BaseException, *, chance: float) -> PageRecor
     return failed(claim, error, chance=chance, offline=False)
 
 
+def outcome_of(claim: PageClaim, record: PageRecord) -> str:
+    """What `record` makes of the attempt `claim`, in one word: `done`, `failed`, `skipped`, `retry` or `put_off`."""
+    if record.extraction != "pending":
+        return record.extraction
+    return "retry" if record.failures > claim.failures else "put_off"
+
+
 def _patience(error: SourceError, failures: int) -> tuple[int, float]:
     """After how many failures it is over, and the delay before the next attempt until then."""
     if isinstance(error, _AT_ONCE):
