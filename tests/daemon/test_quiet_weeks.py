@@ -97,7 +97,10 @@ async def crash(source: Source, state: PollState) -> Step:
 async def test_a_kind_that_crashes(autojump_clock: MockClock, written: Written) -> None:
     await a_week_of(crash, "one")
     assert written.tracebacks == 1
-    assert written.counts == {"worker.fetch.complete": 15, "worker.source.crashed": 14}
+    # From the second day on one a day at most, and polls are jittered round a day.
+    assert written.counts["worker.fetch.complete"] == 15
+    assert 12 <= written.counts["worker.source.crashed"] <= 14
+    assert set(written.counts) == {"worker.fetch.complete", "worker.source.crashed"}
     assert written.bytes < 30_000
     assert {line["error"] for line in written.lines if line["event"] == "worker.source.crashed"} == {
         "KeyError: 'license'"

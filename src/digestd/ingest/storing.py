@@ -185,10 +185,11 @@ class StoreAccess:
             if now - self._last_away > CALM_SECONDS:
                 self._flicker = FLICKER_SECONDS
             self._away_since, self._told = now, False
+            # Counted whether it is told or not.
+            self._metrics.store_outages += 1
         if self._told or now < min(self._quiet_until, self._away_since + self._flicker):
             return
         self._told = True
-        self._metrics.store_outages += 1
         get_logger().error("worker.store.unavailable", error=str(error), effect="polls wait; nothing is lost")
 
     def _found(self) -> None:
