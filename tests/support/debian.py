@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Collection
 from pathlib import Path
 
@@ -68,6 +69,20 @@ def locked_wheels() -> Path:
             + [f"--platform={name}" for name in (*named, "any")]
             + ["--require-hashes", f"--requirement={LOCK}"]
         )
+        unfinished.rename(folder)
+    return folder
+
+
+def build_wheels() -> Path:
+    """A folder with what pip needs to build this checkout's wheel on Debian 13 (`build-system` in pyproject.toml)."""
+    (wanted,) = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"][
+        "requires"
+    ]
+    folder = kept() / f"build-{_short_hash([wanted, PYTHON])}"
+    if not folder.exists():
+        unfinished = folder.with_suffix(f".{os.getpid()}")
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        _run([*pip, "--only-binary=:all:", f"--dest={unfinished}", f"--python-version={PYTHON}", wanted])
         unfinished.rename(folder)
     return folder
 
