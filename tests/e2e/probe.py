@@ -61,8 +61,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "write to /usr": write("/usr/file"),
     "write to /dev/shm": write("/dev/shm/file"),
     "set a kernel parameter": write("/proc/sys/kernel/core_pattern"),
-    "read the state of digestd": lambda: list(Path("/var/lib/private/digestd").iterdir()),
-    "read home directories": lambda: list(Path("/root").iterdir()),
+    "read home directories": lambda: list(Path("/home").iterdir()),
     "read the credentials' files": lambda: list(Path("/etc/digestd/credentials").iterdir()),
     "see another process": lambda: Path("/proc/1/cmdline").read_bytes(),
     "signal another process": lambda: os.kill(1, 0),
@@ -70,7 +69,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "connect to a feed": lambda: connect(socket.AF_INET, ("127.0.0.1", int(sys.argv[1]))),
     "open a netlink socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
     "open a packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
-    "read a device": lambda: Path("/dev/kmsg").read_bytes(),
+    "see the console": lambda: Path("/dev/console").stat(),
     "make a device": lambda: os.mknod("/tmp/device", stat.S_IFCHR, os.makedev(1, 3)),
     "make a namespace": lambda: system("unshare", CLONE_NEWUSER),
     "map memory to write and run": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC),
@@ -83,7 +82,6 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "set the host name": lambda: socket.sethostname("other"),
     "run what it wrote to /tmp": lambda: run_own("/tmp"),
     "run what it wrote to /var/tmp": lambda: run_own("/var/tmp"),
-    "run what it wrote to /dev/shm": lambda: run_own("/dev/shm"),
     "run what it wrote to the state directory": lambda: run_own(STATE),
     "run the shell": lambda: subprocess.run(["/bin/sh", "-c", ":"], check=True),
     "give way to others": lambda: os.nice(5),
@@ -106,4 +104,5 @@ if __name__ == "__main__":
     limits = {
         name: resource.getrlimit(getattr(resource, name))[0] for name in ("RLIMIT_CORE", "RLIMIT_NOFILE")
     }
-    print(json.dumps({**found, **kept, **limits, "umask": oct(os.umask(0))}))
+    users = len(Path("/proc/self/uid_map").read_text().splitlines())
+    print(json.dumps({**found, **kept, **limits, "umask": oct(os.umask(0)), "users": users}))

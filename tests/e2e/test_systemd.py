@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 
+from support import debian
 from support.handbook import shell_block
 from support.unit import SECTION, Unit
 
@@ -85,6 +86,7 @@ def test_a_reload_leaves_polls_in_flight_alone(unit: Unit) -> None:
     assert (unit.show("ActiveState"), unit.show("MainPID"), unit.show("NRestarts")) == ("active", pid, "0")
 
 
+@pytest.mark.skipif(debian.SUITE == "bookworm", reason="Type=notify-reload needs systemd 253")
 def test_a_reload_can_be_waited_for(unit: Unit) -> None:
     unit.configure("one")
     unit.publish("one", 1)
