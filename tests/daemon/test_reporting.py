@@ -12,7 +12,7 @@ from digestd.systemd import Notifier
 from digestd.web.state import DaemonState
 from web.states import MOMENT, state
 
-COUNTS = "3 sources, 1 being polled, 1 failing; since start 40 new articles, 7 pages to be read"
+COUNTS = "sources: 3, being polled: 1, failing: 1; new articles since start: 40; pages to be read: 7"
 
 
 class Told(Notifier):
@@ -62,7 +62,7 @@ async def test_the_line_is_kept_current_and_not_repeated(heard: list[str], autoj
         assert heard == [f"READY=1\nSTATUS={COUNTS}"]
         shown = state(slots_in_use=0)
         await trio.sleep(STATUS_SECONDS)
-        assert heard[1:] == [f"STATUS={COUNTS.replace('1 being', '0 being')}"]
+        assert heard[1:] == [f"STATUS={COUNTS.replace('polled: 1', 'polled: 0')}"]
         shutdown.begin()
     assert len(heard) == 2
 
@@ -75,4 +75,4 @@ def test_nothing_takes_stopping_back(heard: list[str]) -> None:
     reporting.stopping(8.0)
     reporting.ready()
     assert heard[0].startswith("RELOADING=1\nMONOTONIC_USEC=")
-    assert heard[1:] == ["STOPPING=1\nSTATUS=stopping: 1 polls may take 8 s to end"]
+    assert heard[1:] == ["STOPPING=1\nSTATUS=stopping; polls in flight: 1, for 8 s at most"]

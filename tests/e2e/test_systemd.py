@@ -35,7 +35,7 @@ def test_what_is_installed_runs_and_the_unit_is_clean(unit: Unit) -> None:
         f"set -e\n{first.splitlines()[0]}\n{shell_block(SECTION, 'status digestd  ')}"
     ).stdout
     assert (
-        'Status: "0 sources, 0 being polled, 0 failing; since start 0 new articles, 0 pages to be read"'
+        'Status: "sources: 0, being polled: 0, failing: 0; new articles since start: 0; pages to be read: 0"'
         in shown
     )
 
@@ -55,7 +55,7 @@ def test_it_is_ready_when_the_database_is(unit: Unit) -> None:
         database.execute("ROLLBACK")
     unit.wait_for_property("ActiveState", "active")
     assert unit.show("NRestarts") == "0"
-    assert unit.show("StatusText").startswith("1 sources, ")
+    assert unit.show("StatusText").startswith("sources: 1, ")
 
 
 def test_a_reload_leaves_polls_in_flight_alone(unit: Unit) -> None:
@@ -81,7 +81,7 @@ def test_a_reload_leaves_polls_in_flight_alone(unit: Unit) -> None:
         "/etc/digestd/sources.yaml: sources[0] (slow): url: missing; every source needs one"
     ]
     assert unit.show("StatusText").startswith(
-        "the last reload was refused or is not over, see the log; 2 sources,"
+        "the last reload was refused or is not over, see the log; sources: 2, "
     )
     assert (unit.show("ActiveState"), unit.show("MainPID"), unit.show("NRestarts")) == ("active", pid, "0")
 

@@ -41,7 +41,7 @@ class Reporting:
     def stopping(self, grace_seconds: float) -> None:
         """Say that shutdown has begun, and what it waits for: polls in flight, for `grace_seconds` at most."""
         self._notifier.stopping(
-            f"stopping: {self._state().slots_in_use} polls may take {grace_seconds:g} s to end"
+            f"stopping; polls in flight: {self._state().slots_in_use}, for {grace_seconds:g} s at most"
         )
 
     async def run(self) -> None:
@@ -66,7 +66,8 @@ def status_line(state: DaemonState, remark: str | None) -> str:
         wrong.append(remark)
     metrics = state.metrics
     counts = (
-        f"{state.running} sources, {state.slots_in_use} being polled, {len(metrics.failing)} failing; since start "
-        f"{metrics.articles_new} new articles, {metrics.pages_pending or 0} pages to be read"
+        f"sources: {state.running}, being polled: {state.slots_in_use}, failing: {len(metrics.failing)}",
+        f"new articles since start: {metrics.articles_new}",
+        f"pages to be read: {metrics.pages_pending or 0}",
     )
-    return "; ".join([*wrong, counts])
+    return "; ".join([*wrong, *counts])
