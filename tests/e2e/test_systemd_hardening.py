@@ -8,7 +8,8 @@ import shutil
 import pytest
 
 from support.debian import PROJECT
-from support.unit import PORT, Unit
+from support.handbook import shell_block
+from support.unit import PORT, SECTION, Unit
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -98,3 +99,22 @@ def test_parsers_are_confined_under_the_unit(unit: Unit) -> None:
 def nice(unit: Unit, pid: int) -> int:
     """By how much the process `pid` gives way to others (proc_pid_stat(5))."""
     return int(unit.machine.says(f"cat /proc/{pid}/stat").rpartition(")")[2].split()[16])
+
+
+def test_what_root_restores_is_the_service_s(unit: Unit) -> None:
+    unit.configure("one")
+    unit.publish("one", 3)
+    unit.start()
+    unit.wait_for("worker.fetch.complete")
+    exports = next(
+        line for line in shell_block(SECTION, "enable --now").splitlines() if line.startswith("export")
+    )
+    section = "Back up and restore"
+    backup, restore = shell_block(section, "db backup /var"), shell_block(section, "systemctl stop")
+    try:
+        unit.machine.run(f"set -e\n{exports}\n{backup}{restore}")
+    finally:
+        unit.machine.run("rm -f /var/backups/digestd.backup /root/digestd.db*")
+    unit.wait_for("worker.fetch.complete", 3)
+    assert unit.kept() == ["one-0", "one-1", "one-2"]
+    assert unit.events("worker.store.unavailable") == []
