@@ -33,12 +33,12 @@ def test_each_message_is_one_datagram(manager: tuple[socket.socket, str]) -> Non
     notifier.ready("watching 3 sources")
     notifier.status("polling 2 of 3 sources")
     notifier.watchdog()
-    notifier.stopping()
+    notifier.stopping("stopping; polls in flight: 2, for 8 s at most")
     assert [listener.recv(4096) for _ in range(4)] == [
         b"READY=1\nSTATUS=watching 3 sources",
         b"STATUS=polling 2 of 3 sources",
         b"WATCHDOG=1",
-        b"STOPPING=1\nSTATUS=stopping",
+        b"STOPPING=1\nSTATUS=stopping; polls in flight: 2, for 8 s at most",
     ]
 
 

@@ -48,9 +48,9 @@ class Notifier:
         """Say what the daemon is doing. Line breaks in `text` become spaces, and overlong text is cut."""
         self._send(_status_line(text))
 
-    def stopping(self) -> None:
-        """Say that shutdown has begun (`STOPPING=1`, with that as the status)."""
-        self._send(b"STOPPING=1\nSTATUS=stopping")
+    def stopping(self, status: str) -> None:
+        """Say that shutdown has begun (`STOPPING=1`), with `status`."""
+        self._send(b"STOPPING=1\n" + _status_line(status))
 
     def watchdog(self) -> None:
         """Say that the daemon is alive (`WATCHDOG=1`); due every :func:`watchdog_interval` seconds."""

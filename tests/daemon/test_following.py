@@ -19,7 +19,9 @@ from digestd.config import Configuration, Settings, WorkerSettings, content_of
 from digestd.daemon import following as module
 from digestd.daemon.ending import Ending
 from digestd.daemon.following import Following
+from digestd.daemon.health import Health
 from digestd.daemon.pipeline import Kinds, Pipeline
+from digestd.daemon.reporting import Reporting
 from digestd.errors import ConfigurationError, StoreUnavailable
 from digestd.ingest.bell import Bell
 from digestd.ingest.supervisor import Supervisor
@@ -75,13 +77,15 @@ class Daemon:
         kinds = cast(Kinds, SimpleNamespace(has=lambda spec: spec.kind == "feed"))
         self.pipeline = Pipeline(bench.around, [], None, bench.store, "me", kinds, Bell(), bench.doors)
         self.following: Following | None = None
+        health = Health(self.pipeline, self.supervisor, bench.metrics)
+        self.reporting = Reporting(self.notifier, health.state, bench.shutdown)
 
     async def run(self, nursery: trio.Nursery) -> None:
         """Start as the daemon does."""
         await self.bench.store.sync_sources(self.config.sources, fingerprint=self.config.fingerprint())
         self.supervisor.start(nursery, await self.bench.store.sources())
         self.following = Following(
-            self.config, lambda: self.files(), self.pipeline, self.supervisor, self.ending, self.notifier
+            self.config, lambda: self.files(), self.pipeline, self.supervisor, self.ending, self.reporting
         )
         nursery.start_soon(self.following.run, nursery)
         await trio.testing.wait_all_tasks_blocked()
@@ -184,6 +188,11 @@ async def test_a_wrong_file_changes_nothing_and_is_told(autojump_clock: MockCloc
         assert line["problems"] == ["sources.yaml: sources[0]: name: missing"]
         assert daemon.supervisor.running == 1
         assert daemon.notifier.lines == ["RELOADING=1", "READY=1"]
+        assert daemon.reporting.remark == "the last reload was refused or is not over, see the log"
+        daemon.files = lambda: daemon.config
+        daemon.ending.reload_asked.set()
+        await trio.sleep(1)
+        assert daemon.reporting.remark is None
         nursery.cancel_scope.cancel()
 
 

@@ -22,7 +22,9 @@ from digestd import log
 from digestd.config import Configuration, RetentionSettings, Settings
 from digestd.daemon.ending import Ending
 from digestd.daemon.following import Following
+from digestd.daemon.health import Health
 from digestd.daemon.pipeline import Kinds, Pipeline
+from digestd.daemon.reporting import Reporting
 from digestd.daemon.retention import Retention
 from digestd.errors import StoreUnavailable
 from digestd.ingest.bell import Bell
@@ -215,7 +217,9 @@ async def test_the_refresh_and_the_listener_crash(
     pipeline = Pipeline(bench.around, [], None, cast(Any, store), "me", kinds, Bell(), bench.doors)
     config = Configuration(tmp_path / "digestd.yaml", Settings(worker=bench.settings), ())
     supervisor = Supervisor(bench.around, bench.metrics, 300)
-    following = Following(config, lambda: config, pipeline, supervisor, Ending(8), Notifier(None))
+    health = Health(pipeline, supervisor, bench.metrics)
+    reporting = Reporting(Notifier(None), health.state, bench.shutdown)
+    following = Following(config, lambda: config, pipeline, supervisor, Ending(8), reporting)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(following.run, nursery)
         await trio.sleep(DAY)

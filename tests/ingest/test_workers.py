@@ -276,6 +276,11 @@ def test_a_parser_s_memory_is_bounded() -> None:
     assert done.stdout == "ParserDied('reading it needs more than 200 MiB of memory')\n"
 
 
+def test_a_parser_goes_first_where_the_machine_s_memory_runs_out() -> None:
+    done = confined("print(open('/proc/self/oom_score_adj').read())")
+    assert done.stdout.split() == ["1000"]
+
+
 def test_a_parser_that_holds_much_memory_is_replaced() -> None:
     done = confined(
         "spent = lambda: confinement.is_spent(feeds.RESIDENT_BYTES)\n"

@@ -40,9 +40,11 @@ def test_the_service_manager_hears_how_it_stands(tmp_path: Path) -> None:
             process.send(signal.SIGTERM)
             assert process.end() == 0
         last = messages(listening)
-    assert first[0] == "READY=1\nSTATUS=polling 0 sources"
+    status = "sources: 0, being polled: 0, failing: 0; new articles since start: 0; pages to be read: 0"
+    assert f"READY=1\nSTATUS={status}" in first
+    assert first.index(f"READY=1\nSTATUS={status}") <= 1, "the watchdog may be first"
     # Twice as often as it has to be, with no source at all.
     assert 3 <= first.count("WATCHDOG=1") <= 6
     began = next(message for message in reload if message.startswith("RELOADING=1\nMONOTONIC_USEC="))
-    assert "READY=1\nSTATUS=polling 0 sources" in reload[reload.index(began) :]
-    assert "STOPPING=1\nSTATUS=stopping" in last
+    assert f"READY=1\nSTATUS={status}" in reload[reload.index(began) :]
+    assert "STOPPING=1\nSTATUS=stopping; polls in flight: 0, for 8 s at most" in last

@@ -204,6 +204,16 @@ def test_a_look_finds_a_file_whatever_its_name(tmp_path: Path, migrated_sqlite: 
     engine.dispose()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_what_root_makes_in_the_folder_of_a_service_belongs_to_the_service(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 1234, 1235)
+    async with open_at(f"sqlite:///{folder / 'digestd.db'}"):
+        owners = {file.name: (file.stat().st_uid, file.stat().st_gid) for file in folder.iterdir()}
+    assert owners == dict.fromkeys(("digestd.db", "digestd.db-wal", "digestd.db-shm"), (1234, 1235))
+
+
 async def test_a_file_that_cannot_be_looked_at_is_refused(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 300)
     expected = (

@@ -1,4 +1,4 @@
-"""Real Debian 13 systems to install digestd in: a root file system, and the wheels to put there offline.
+"""Real Debian systems to install digestd in: a root file system, and the wheels to put there offline.
 
 Both are kept in the user's cache between runs: making them takes half a minute, and hundreds of megabytes of downloads.
 """
@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Collection
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from platformdirs import user_cache_path
 
 PROJECT = Path(__file__).parents[2]
 LOCK = PROJECT / "conf" / "requirements.lock"
-PYTHON = "3.13"
-"""The Python of Debian 13."""
+SUITE, PYTHON = {"12": ("bookworm", "3.11"), "13": ("trixie", "3.13")}[os.environ.get("DEBIAN_RELEASE", "13")]
+"""The Debian that is made, and its Python."""
 
 # Every glibc that wheels are built for up to Debian 13's own; pip takes each only by its name.
 _PLATFORMS = [f"manylinux_2_{minor}" for minor in range(5, 42)] + ["manylinux2014", "manylinux1"]
@@ -31,18 +32,18 @@ def kept() -> Path:
 
 
 def debian_root(packages: Collection[str]) -> Path:
-    """A tar archive of Debian 13 with `packages` beside what is essential, made by mmdebstrap (as root).
+    """A tar archive of Debian with `packages` beside what is essential, made by mmdebstrap (as root).
 
     Raises RuntimeError with the words of mmdebstrap when it cannot be made.
     """
     wanted = sorted(packages)
-    archive = kept() / f"trixie-{_short_hash(wanted)}.tar"
+    archive = kept() / f"{SUITE}-{_short_hash(wanted)}.tar"
     if not archive.exists():
         unfinished = archive.with_suffix(f".{os.getpid()}")
         _run(
             ["mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", f"--include={','.join(wanted)}"]
             + [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")]
-            + ["trixie", str(unfinished)]
+            + [SUITE, str(unfinished)]
         )
         unfinished.rename(archive)
     return archive
@@ -56,7 +57,7 @@ def unpacked(archive: Path, folder: Path) -> Path:
 
 
 def locked_wheels() -> Path:
-    """A folder with the wheels of conf/requirements.lock for Debian 13 on this machine's processor."""
+    """A folder with the wheels of conf/requirements.lock for that Debian on this machine's processor."""
     folder = kept() / f"wheels-{_short_hash([LOCK.read_text(encoding='utf-8'), PYTHON, platform.machine()])}"
     if not folder.exists():
         unfinished = folder.with_suffix(f".{os.getpid()}")
@@ -68,6 +69,20 @@ def locked_wheels() -> Path:
             + [f"--platform={name}" for name in (*named, "any")]
             + ["--require-hashes", f"--requirement={LOCK}"]
         )
+        unfinished.rename(folder)
+    return folder
+
+
+def build_wheels() -> Path:
+    """A folder with what pip needs to build this checkout's wheel on that Debian (`build-system` in pyproject.toml)."""
+    (wanted,) = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"][
+        "requires"
+    ]
+    folder = kept() / f"build-{_short_hash([wanted, PYTHON])}"
+    if not folder.exists():
+        unfinished = folder.with_suffix(f".{os.getpid()}")
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        _run([*pip, "--only-binary=:all:", f"--dest={unfinished}", f"--python-version={PYTHON}", wanted])
         unfinished.rename(folder)
     return folder
 

@@ -115,6 +115,10 @@ class Newsroom:
             self.announce(feed, story.path, respond(story.page()), title=story.title)
         return stories
 
+    def forget(self, feed: str) -> None:
+        """Let `feed` be as if nothing had ever been in it."""
+        self._feeds.pop(feed, None)
+
     def announce(
         self,
         feed: str,
@@ -152,7 +156,7 @@ class Newsroom:
         if path == "/robots.txt":
             respond(self.robots.encode(), {"Content-Type": "text/plain"})(request)
         elif path.strip("/") in self._feeds:
-            respond(self._document(path.strip("/")), {"Content-Type": "application/rss+xml"})(request)
+            respond(self.document(path.strip("/")), {"Content-Type": "application/rss+xml"})(request)
         elif path in self._pages:
             time.sleep(self.page_seconds)
             self._pages[path](request)
@@ -188,7 +192,8 @@ class Newsroom:
 
         return answer
 
-    def _document(self, name: str) -> bytes:
+    def document(self, name: str) -> bytes:
+        """The feed `name` as RSS, the newest first."""
         items = [entry.item(self.url, number) for number, entry in enumerate(self._feeds[name])]
         return (
             "<rss version='2.0' xmlns:content='http://purl.org/rss/1.0/modules/content/'>"
@@ -226,8 +231,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def open_newsroom() -> Iterator[Newsroom]:
-    """A newsroom without feeds, on a free port of 127.0.0.1, until the block ends."""
+def open_newsroom(port: int = 0, made: Callable[[str], Newsroom] = Newsroom) -> Iterator[Newsroom]:
+    """A newsroom without feeds, as `made` makes it for its URL, on `port` of 127.0.0.1 (0: a free one), until the block
+    ends."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -249,8 +255,8 @@ def open_newsroom() -> Iterator[Newsroom]:
         def log_message(self, *_: object) -> None:
             """Be quiet."""
 
-    server = _Server(("127.0.0.1", 0), Handler)
-    opened = Newsroom(f"http://127.0.0.1:{server.server_port}")
+    server = _Server(("127.0.0.1", port), Handler)
+    opened = made(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

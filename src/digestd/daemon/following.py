@@ -3,7 +3,6 @@ commands, change in the database that all of them share."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,11 +12,11 @@ import trio
 from digestd.config import Configuration, content_of
 from digestd.daemon.ending import Ending
 from digestd.daemon.pipeline import Pipeline, tell_synced
+from digestd.daemon.reporting import Reporting
 from digestd.errors import ConfigurationError, StoreUnavailable
 from digestd.ingest.supervisor import Supervisor
 from digestd.log import get_logger, set_up
 from digestd.store import Changes, Store
-from digestd.systemd import Notifier
 
 REFRESH_SECONDS = 5.0
 """How often changed rows are looked for; a notification of PostgreSQL comes sooner."""
@@ -52,7 +51,7 @@ class Following:
         pipeline: Pipeline,
         supervisor: Supervisor,
         ending: Ending,
-        notifier: Notifier,
+        reporting: Reporting,
     ) -> None:
         self._config = config
         self._fingerprint = config.fingerprint()
@@ -61,7 +60,7 @@ class Following:
         self._store: Store = pipeline.store
         self._supervisor = supervisor
         self._ending = ending
-        self._notifier = notifier
+        self._reporting = reporting
         self._since: datetime | None = None
         self._told_rows: frozenset[tuple[int, object]] = frozenset()
         self._foreign: _List | None = None
@@ -91,13 +90,15 @@ class Following:
 
     async def _reload(self, *, settings: bool) -> None:
         """Read everything again and apply the sources; the `settings` too, where somebody asked for it."""
-        self._notifier.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)
+        self._reporting.reloading()
+        self._reporting.remark = "the last reload was refused or is not over, see the log"
         log = get_logger()
         try:
             config = await trio.to_thread.run_sync(self._load, limiter=self._threads, abandon_on_cancel=True)
             if settings:
                 self._apply_settings(config)
             await self._apply_sources(config)
+            self._reporting.remark = None
         except ConfigurationError as error:
             log.error("worker.reload.refused", problems=list(error.problems), effect="nothing was changed")
             self._postponed = False
@@ -111,9 +112,7 @@ class Following:
         except Exception:
             log.exception("worker.reload.crashed", effect="what was not applied yet stays as it was")
         finally:
-            # Not after STOPPING=1, which a reload in hand must not take back.
-            if not self._ending.shutdown.begun.is_set():
-                self._notifier.ready(f"polling {self._supervisor.enabled} sources")
+            self._reporting.ready()
 
     def _apply_settings(self, config: Configuration) -> None:
         old, new = self._config.settings, config.settings

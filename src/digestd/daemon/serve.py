@@ -15,6 +15,7 @@ from digestd.daemon.following import Following
 from digestd.daemon.health import Health
 from digestd.daemon.pipeline import Pipeline, open_pipeline, tell_started, tell_stopped
 from digestd.daemon.readiness import Readiness
+from digestd.daemon.reporting import Reporting
 from digestd.daemon.retention import Retention
 from digestd.daemon.watchdog import watchdog
 from digestd.ingest.supervisor import Supervisor
@@ -59,9 +60,10 @@ async def _serve(
                         web = config.settings.web
                         place = Address.parse(web.listen)
                         await services.start(serve_web, place, health.state, readiness.reason, web.hosts)
-                    services.start_soon(_tick, metrics, supervisor, notifier, name="metrics ticker")
+                    services.start_soon(_tick, metrics, name="metrics ticker")
                     tell_started(config, environ, len(pipeline.statuses))
-                    following = Following(config, load, pipeline, supervisor, ending, notifier)
+                    reporting = Reporting(notifier, health.state, ending.shutdown)
+                    following = Following(config, load, pipeline, supervisor, ending, reporting)
                     retention = Retention(
                         config.settings.retention,
                         pipeline.store,
@@ -72,13 +74,14 @@ async def _serve(
                     beside: dict[str, Callable[[], Awaitable[None]]] = {
                         "progress ticker": health.tick,
                         "readiness": readiness.run,
+                        "reporting": reporting.run,
                         "retention": retention.run,
                     }
                     if (interval := watchdog_interval(environ, os.getpid())) is not None:
                         beside["watchdog"] = partial(
                             watchdog, notifier, interval, health.stalled, ending.shutdown
                         )
-                    await _run_sources(pipeline, ending, supervisor, notifier, following, beside)
+                    await _run_sources(pipeline, ending, supervisor, reporting, following, beside)
         services.cancel_scope.cancel()
     tell_stopped(metrics, trio.current_time())
 
@@ -99,24 +102,23 @@ async def _run_sources(
     pipeline: Pipeline,
     ending: Ending,
     supervisor: Supervisor,
-    notifier: Notifier,
+    reporting: Reporting,
     following: Following,
     beside: Mapping[str, Callable[[], Awaitable[None]]],
 ) -> None:
     """Run the sources, and `beside` them, by name, what lives exactly as long as they do, until shutdown is over."""
     async with trio.open_nursery() as sources:
-        statuses = pipeline.statuses
-        supervisor.start(sources, statuses)
+        supervisor.start(sources, pipeline.statuses)
         if pipeline.extraction is not None:
             sources.start_soon(pipeline.extraction.run, name="extraction")
         sources.start_soon(ending.bound_by_grace, sources.cancel_scope, name="shutdown")
         for name, task in beside.items():
             sources.start_soon(task, name=name)
-        notifier.ready(f"polling {len(statuses)} sources")
         sources.start_soon(following.run, sources, name="following")
         await _settle()
+        reporting.ready()
         await ending.shutdown.begun.wait()
-        notifier.stopping()
+        reporting.stopping(ending.grace_seconds)
     ending.tell_if_cut_off()
 
 
@@ -128,11 +130,7 @@ async def _settle() -> None:
     gc.freeze()
 
 
-async def _tick(metrics: Metrics, supervisor: Supervisor, notifier: Notifier) -> None:
+async def _tick(metrics: Metrics) -> None:
     while True:
         await trio.sleep(METRICS_SECONDS)
         get_logger().info("worker.metrics", **metrics.event(trio.current_time()))
-        notifier.status(
-            f"{supervisor.running} sources, {len(metrics.failing)} failing, {metrics.articles_new} new articles, "
-            f"{metrics.pages_pending or 0} pages pending"
-        )

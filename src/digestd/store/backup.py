@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from digestd.errors import BackupError, StoreUnavailable
 from digestd.store.copying import Progress, copy_rows, is_empty
-from digestd.store.engine import create, database_url, file_of, for_looking
+from digestd.store.engine import create, database_url, file_of, for_looking, give_to_owner_of_folder
 from digestd.store.migrate import REVISIONS, migrate, revision
 from digestd.store.outage import cause, masked
 from digestd.store.schema import metadata
@@ -178,6 +178,7 @@ def _restore_sqlite(file: Path, path: Path, progress: Progress) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _made_whole(path) as unfinished:
         _copy_pages(file, unfinished, progress)
+        give_to_owner_of_folder(unfinished)
 
 
 @contextmanager

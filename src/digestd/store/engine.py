@@ -161,6 +161,16 @@ def _create_private(path: Path) -> None:
     except FileExistsError:
         if not os.access(path, os.R_OK | os.W_OK):
             raise PermissionError(0, "it is there, but not to be read and written by this user") from None
+    else:
+        give_to_owner_of_folder(path)
+
+
+def give_to_owner_of_folder(path: Path) -> None:
+    """Where root made the database `path`, let it belong to whom its folder belongs: to the user of a service, which
+    could not open it otherwise. Raises OSError where the file system does not let it."""
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        os.chown(path, folder.st_uid, folder.st_gid, follow_symlinks=False)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -38,12 +39,16 @@ class ParserProcess(SpawnProcess):
 
 def confine(memory_bytes: int, niceness: int) -> None:
     """Limit this process before its first document: its resident memory to `memory_bytes`, no core file, less of the
-    processor than others by `niceness` where it is scarce, and what a parser says on stderr is not ours to log."""
+    processor than others by `niceness` where it is scarce, first to go where memory is; what a parser says on stderr is
+    not ours to log."""
     os.nice(niceness)
     mapped, resident = _pages_of_memory()
     # What is mapped and not resident (a locale archive can be 200 MB) takes nothing from the documents.
     _lower(resource.RLIMIT_AS, memory_bytes + mapped - resident)
     _lower(resource.RLIMIT_CORE, 0)
+    # Where memory runs out, the kernel is to end what reads a document and not what keeps them all (proc(5)).
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     os.close(null)
