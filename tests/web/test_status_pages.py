@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -398,8 +399,18 @@ async def test_a_browser_with_many_cookies_is_answered(shown: Shown) -> None:
         assert (await browser.get("/", Cookie="x" * 30_000)).status == 431
 
 
-async def test_the_daemon_goes_on_while_pages_are_made(shown: Shown) -> None:
-    """The event loop is not stopped for longer than 20 ms of this process's own time."""
+@pytest.fixture
+def quiet_collector() -> Iterator[None]:
+    """What lives as long as the tests is out of the garbage collector's sight, as in the daemon what lives as long."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+async def test_the_daemon_goes_on_while_pages_are_made(shown: Shown, quiet_collector: None) -> None:
+    """The event loop is not stopped for longer than 20 ms of this process's own time; here for three times as long, as
+    machines may be slow."""
     longest = 0.0
 
     async def watch() -> None:
@@ -416,4 +427,4 @@ async def test_the_daemon_goes_on_while_pages_are_made(shown: Shown) -> None:
             for number in range(10):
                 assert (await browser.get(f"/?page={number % 2 + 1}")).status == 200
             nursery.cancel_scope.cancel()
-    assert longest < 0.06, "three times as long, for machines that are slow"
+    assert longest < 0.06
