@@ -279,6 +279,8 @@ async def test_an_outage_is_told_in_words_with_what_is_known(shown: Shown) -> No
     assert "This page cannot be read from the database just now" in page.shown
     assert "cannot be used: nobody listens · away since" in page.shown
     assert "The database is away: polls wait, nothing is lost." in page.shown
+    assert "polls wait for the database up 1 h 0 min" in page.shown
+    assert '<a href="/?q=fen">Refresh</a>' in page.body
     assert "4 sources to be polled" in page.shown
     assert "40 new articles since the start" in page.shown
     assert "Fenwick CERT dns: no address for cert.fenwick.example" in page.shown

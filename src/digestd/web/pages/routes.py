@@ -130,11 +130,8 @@ class StatusPages:
     def _refused(self, request: Request, *, wrong: bool = False, back: str | None = None) -> Response:
         if self._gate.access == "shut":
             return self._html("shut", 403, request=request)
-        if back is None:
-            query = f"?{request.url.query}" if request.url.query else ""
-            back = _ours(request.url.path + query)
         headers = {"www-authenticate": 'Bearer realm="digestd"'}
-        return self._html("sign_in", 401, headers, request=request, wrong=wrong, back=back)
+        return self._html("sign_in", 401, headers, request=request, wrong=wrong, back=back or _here(request))
 
     async def _sign_in(self, request: Request) -> Response:
         form = await _form(request)
@@ -168,7 +165,7 @@ class StatusPages:
     ) -> Response:
         signed_in = self._gate.access == "token" and template not in ("sign_in", "shut")
         page = self._renderer.render(
-            template, signed_in=signed_in, here=_ours(request.url.path), made=self._now(), **values
+            template, signed_in=signed_in, here=_here(request), made=self._now(), **values
         )
         return HTMLResponse(page, status, {**_FRESH, **(headers or {})})
 
@@ -202,6 +199,11 @@ async def _form(request: Request) -> dict[str, str]:
     except ValueError:
         return {}
     return {name: values[0] for name, values in fields.items()}
+
+
+def _here(request: Request) -> str:
+    query = request.url.query
+    return _ours(f"{request.url.path}?{query}" if query else request.url.path)
 
 
 def _ours(path: str) -> str:

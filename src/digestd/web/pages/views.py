@@ -153,6 +153,7 @@ def _daemon(state: DaemonState, now: datetime) -> dict[str, Any]:
         notes.append("The database is away: polls wait, nothing is lost.")
     return {
         "stalled": state.stalled,
+        "waits": state.store_away_since is not None,
         "notes": notes,
         "up": _span(state.uptime_seconds),
         "last_fetch": moment_of(state.metrics.last_fetch, now),
