@@ -81,7 +81,7 @@ async def _serve(
 
 
 def _load_web(settings: WebSettings) -> Callable[..., Awaitable[None]] | None:
-    """The web server's coroutine, imported only where it is wanted: it costs a tenth of a second and 5 MB.
+    """The web server's coroutine, imported only where it is wanted: it costs a tenth of a second and 6 MB.
 
     Called before anything is open: until then a signal ends the process at once, however long the import takes.
     """
