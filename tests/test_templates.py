@@ -21,7 +21,7 @@ CONF = Path(__file__).parents[1] / "conf"
 CATEGORIES = {"cert", "vendor-advisory", "vuln-db", "exploit", "news", "research-blog", "community"}
 # Keys whose default is worked out when digestd starts: they stand in the template behind a "#".
 COMPUTED = {"database.url", "fetch.user_agent", "fetch.proxy", "extract.processes", "web.enabled"}
-COMPUTED |= {"fetch.hosts", "retention.days", "retention.max_per_source", "web.hosts"}
+COMPUTED |= {"fetch.hosts", "retention.days", "retention.max_per_source", "web.hosts", "web.token"}
 SECTIONS = ("worker", "database", "fetch", "extract", "retention", "web")
 KEY = re.compile(r"  (# )?([a-z_]+): \S.*")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from digestd.cli.reasons import explained
+from digestd.feed.reasons import explained
 from support.farm import Farm, open_farm
 from support.process import environment, run, write_settings
 

@@ -69,6 +69,35 @@ web: {listen: "8080"}
     ]
 
 
+@pytest.mark.parametrize(
+    "token",
+    [
+        "too-short",
+        "'with a blank, and long'",
+        "'ünïcødé-ünïcødé'",
+        "'" + "x" * 201 + "'",
+        "1234567890123456",
+        "[1]",
+    ],
+)
+def test_a_token_that_is_none_is_not_repeated(written: Path, token: str) -> None:
+    assert problems(written, f"web: {{token: {token}}}") == [
+        "web.token: must be text of 16 to 200 letters, digits and signs of ASCII without blanks, in quotation marks if "
+        "it looks like a number; `openssl rand -hex 32` makes one"
+    ]
+
+
+def test_a_token_is_not_shown_with_the_settings(written: Path) -> None:
+    written.write_text("web: {token: correct-horse-battery-staple}")
+    settings = config.load(written, {}, KINDS).settings
+    assert settings.web.token == "correct-horse-battery-staple"
+    assert "horse" not in repr(settings)
+    assert (
+        config.load(written, {"WEB_TOKEN": "another-one-of-the-length"}, KINDS).settings.web.token
+        != settings.web.token
+    )
+
+
 def test_every_mistake_in_the_sources_is_told_at_once(written: Path) -> None:
     text = """
 sources:

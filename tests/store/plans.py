@@ -37,11 +37,15 @@ SELECT 1 + i / {per_source}, {digest}, {digest}, 'guid ' || i, 'https://news.exa
 {digest}, CASE WHEN i % 100 = 0 THEN 'pending' WHEN i % 1000 = 1 THEN 'failed' ELSE 'done' END, 1,
 CASE WHEN i % 200 = 0 THEN '{future}' END{cast}, CASE WHEN i % 100 > 1 THEN {digest} END
 FROM ({numbers}) AS numbers"""
+# One every two seconds, for some days.
+_POLLS = """INSERT INTO fetches (source_id, fetched_at, outcome, seconds, body_bytes, articles_new, articles_updated,
+unchanged_before, schedule_reason, next_delay_seconds)
+SELECT i, {polled}, CASE WHEN i % 5 = 0 THEN 'failed' ELSE 'fetched' END, 0.3, 30000, 2, 0, 3, 'interval', 300
+FROM ({numbers}) AS numbers"""
 _DIGEST = {"sqlite": "printf('%064x', i)", "postgresql": "lpad(to_hex(i), 64, '0')"}
-_SECONDS_AGO = "i * 31"
-_MOMENT = {
-    "sqlite": f"strftime('%Y-%m-%dT%H:%M:%S.000000+00:00', 'now', '-' || ({_SECONDS_AGO}) || ' seconds')",
-    "postgresql": f"now() - ({_SECONDS_AGO}) * interval '1 second'",
+_SECONDS_AGO = {
+    "sqlite": "strftime('%Y-%m-%dT%H:%M:%S.000000+00:00', 'now', '-' || (i * {step}) || ' seconds')",
+    "postgresql": "now() - (i * {step}) * interval '1 second'",
 }
 _CAST = {"sqlite": "", "postgresql": "::timestamptz"}
 
@@ -50,10 +54,10 @@ _NOT_OURS = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
 # the list has a limit or is of the key alone.
 _FULL_LOOKS = {
     "sqlite": re.compile(
-        r"^SCAN (sources|articles|hosts|entries_set_aside)\b(?! USING (COVERING )?INDEX "
-        r"ix_articles_(pending|waiting|extraction_owner|fetched_at|source_id_published_at)\b)"
+        r"^SCAN (sources|articles|hosts|entries_set_aside|fetches)\b(?! USING (COVERING )?INDEX "
+        r"(ix_articles_(pending|waiting|extraction_owner|fetched_at|source_id_published_at)|ix_fetches_source_id_id)\b)"
     ),
-    "postgresql": re.compile(r"Seq Scan on (sources|articles|hosts|entries_set_aside)\b"),
+    "postgresql": re.compile(r"Seq Scan on (sources|articles|hosts|entries_set_aside|fetches)\b"),
 }
 
 
@@ -66,6 +70,11 @@ def fill_sources(bench: SqlBench, count: int, moment: datetime) -> None:
 def fill_set_aside(bench: SqlBench, count: int, moment: datetime) -> None:
     """Set one entry aside for each of the first `count` sources."""
     _fill(bench, _SET_ASIDE, 1, count, moment)
+
+
+def fill_polls(bench: SqlBench, count: int, moment: datetime) -> None:
+    """Add to the log a poll of each of the first `count` sources."""
+    _fill(bench, _POLLS, 1, count, moment)
 
 
 def fill_articles(bench: SqlBench, first: int, last: int, moment: datetime) -> None:
@@ -134,7 +143,8 @@ def _fill(bench: SqlBench, statement: str, first: int, last: int, moment: dateti
     filled = statement.format(
         numbers=_NUMBERS[name].format(first=first, last=last),
         digest=_DIGEST[name],
-        moment=_MOMENT[name],
+        moment=_SECONDS_AGO[name].format(step=31),
+        polled=_SECONDS_AGO[name].format(step=2),
         cast=_CAST[name],
         past=moment.isoformat(timespec="microseconds"),
         future=(datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="microseconds"),

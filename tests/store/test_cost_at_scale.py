@@ -23,6 +23,7 @@ from digestd.store import (
     StepRecord,
     Store,
 )
+from digestd.store.overview import SourceQuery
 from store.builders import done, entry, one, step, taken
 from store.conftest import SqlBench, bench_at, fresh_database
 from store.plans import (
@@ -30,6 +31,7 @@ from store.plans import (
     analyse,
     explained,
     fill_articles,
+    fill_polls,
     fill_set_aside,
     fill_sources,
     looked_through,
@@ -67,6 +69,7 @@ async def fill(url: str) -> Filled:
         fill_sources(bench, SOURCES, PAST)
         fill_articles(bench, 0, FEW_ARTICLES - 1, PAST)
         fill_set_aside(bench, 20_000, PAST)
+        fill_polls(bench, SOURCES, PAST)
         analyse(bench)
         pages = await pages_of_poll(bench) if bench.engine.dialect.name == "postgresql" else None
         fill_articles(bench, FEW_ARTICLES, ARTICLES - 1, PAST)
@@ -266,6 +269,33 @@ async def test_a_digest_reads_the_articles_of_its_days(large: SqlBench) -> None:
         assert "ix_articles_published_at" in explained(large, statements)
         # To show twenty thousand articles, two in a hundred, PostgreSQL may rather fetch them in one go.
         assert tables == set() or days == 7
+
+
+async def test_what_people_are_shown_reads_what_it_shows(large: SqlBench) -> None:
+    overview = large.store.overview
+    since = datetime.now(UTC) - timedelta(hours=5)
+    assert (await plan_of(large, overview.headlines(10)))[1] == set()
+    statements, tables = await plan_of(large, overview.polls(since, since + timedelta(hours=1)))
+    assert tables == set()
+    assert "ix_fetches_fetched_at" in explained(large, statements)
+    # What was set aside has no index by source: it is little.
+    assert (await plan_of(large, overview.source(77, fetches=25, newest=25)))[1] <= {"entries_set_aside"}
+
+
+async def test_lists_of_sources_look_through_the_sources_and_nothing_else(large: SqlBench) -> None:
+    """Each at most once for the number and once for the page: what changes with every poll is in no index."""
+    overview = large.store.overview
+    assert (await plan_of(large, overview.counts()))[1] == {"sources"}
+    for query in (SourceQuery(), SourceQuery(search="77", sort="last_success"), SourceQuery(failing=True)):
+        statements, tables = await plan_of(large, overview.sources(query, limit=100))
+        assert tables == {"sources"}
+        assert len([sent for sent, _ in statements if "FROM sources" in sent]) <= 3
+    with sent() as by_name:
+        found = await overview.sources(SourceQuery(sort="name"), limit=100, offset=100)
+    assert (found.total, len(found.statuses)) == (SOURCES, 100)
+    assert "uq_sources_name" in explained(large, by_name) or "sqlite_autoindex_sources" in explained(
+        large, by_name
+    )
 
 
 async def test_what_was_set_aside_is_looked_through(large: SqlBench) -> None:

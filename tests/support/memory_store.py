@@ -38,6 +38,7 @@ from digestd.store import (
     Lease,
     LeaseLost,
     ListOwner,
+    Overview,
     PageClaims,
     PageLost,
     PageQueue,
@@ -64,6 +65,7 @@ from digestd.store.claims import (
 from digestd.store.entries import changed_article, new_article, storable_entry
 from digestd.store.sourcelist import WITHOUT_LEASE, plan_sync, replaced
 from digestd.store.text import storable
+from support.memory_overview import MemoryOverview
 from support.memory_pages import MemoryPages, article_of
 from support.memory_retention import MemoryRetention
 from support.memory_sources import MemorySources, effective_spec
@@ -93,6 +95,14 @@ class MemoryStore:
         self._sources = MemorySources(self.rows, now, self._ids)
         self._retention = MemoryRetention(self.rows, self.kept, now)
         self.tombstones = self._retention.tombstones
+        self.overview: Overview = MemoryOverview(
+            self.rows,
+            self.kept,
+            lambda: self.log,
+            self.set_aside.keys(),
+            lambda row: _status(row, 0, self._now()),
+            self._reach,
+        )
 
     def fail_next(self, error: Exception) -> None:
         """Let the next call raise `error`; called twice, the next two."""

@@ -16,9 +16,10 @@ import trio
 from digestd.cli.loading import end_with_reader
 from digestd.cli.options import Format
 from digestd.cli.records import ArticleRecord, SetAsideRecord, article_record, print_records, set_aside_record
-from digestd.cli.tables import distance, looking_into, prepared, print_table, stamp
+from digestd.cli.tables import looking_into, prepared, print_table, stamp
 from digestd.config import Configuration
 from digestd.digest.excerpt import heading
+from digestd.digest.moments import distance
 from digestd.feed.html import to_text
 from digestd.feed.text import collapse, strip_controls
 from digestd.model import Article, mask_guid, mask_url

@@ -12,9 +12,10 @@ import trio
 from digestd.cli.loading import end_with_reader
 from digestd.cli.options import Format
 from digestd.cli.records import SourceRecord, is_degraded, print_records, source_record
-from digestd.cli.tables import distance, looking_into, prepared, print_table
+from digestd.cli.tables import looking_into, prepared, print_table
 from digestd.config import Configuration
 from digestd.digest.excerpt import excerpt, heading
+from digestd.digest.moments import distance
 from digestd.digest.render import render_digest
 from digestd.digest.select import Item
 from digestd.feed.html import to_text

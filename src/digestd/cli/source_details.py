@@ -12,11 +12,12 @@ from pathlib import Path
 import trio
 
 from digestd.cli.loading import end_with_reader
-from digestd.cli.reasons import explained
 from digestd.cli.records import FetchRecord, fetch_record, source_record
 from digestd.cli.showing import state_of
-from digestd.cli.tables import distance, looking_into, prepared, print_table, stamp
+from digestd.cli.tables import looking_into, prepared, print_table, stamp
 from digestd.config import Configuration
+from digestd.digest.moments import distance
+from digestd.feed.reasons import explained
 from digestd.feed.text import collapse, strip_controls
 from digestd.model import Fetch, SourceStatus, mask_url
 

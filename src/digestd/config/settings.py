@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
@@ -118,18 +119,35 @@ class RetentionSettings(Section):
     max_per_source: int | None = Field(default=None, ge=1, le=100_000_000)
 
 
+SHORTEST_TOKEN = 16
+"""Characters: what takes ages to guess, one wrong one a second."""
+
+
 class WebSettings(Section):
-    """Where health and metrics are shown, and by which names. `enabled` unset means: in the daemon, and not with
-    `--once`."""
+    """Where health, metrics and the status page are shown, and by which names. `enabled` unset means: in the daemon,
+    and not with `--once`. `token` is what the status page asks for; beyond loopback it is not shown without one."""
 
     enabled: bool | None = None
     listen: str = LISTEN
     hosts: WebHosts = ()
+    token: str | None = Field(default=None, repr=False)
 
     @field_validator("listen")
     @classmethod
     def _host_and_port(cls, value: str) -> str:
         return host_and_port(value)
+
+    @field_validator("token", mode="before")
+    @classmethod
+    def _long_enough(cls, value: object) -> object:
+        # Never with the value: it is a secret.
+        wrong = not isinstance(value, str) or not re.fullmatch(rf"[!-~]{{{SHORTEST_TOKEN},200}}", value)
+        if value is not None and wrong:
+            raise ValueError(
+                f"must be text of {SHORTEST_TOKEN} to 200 letters, digits and signs of ASCII without blanks, in "
+                "quotation marks if it looks like a number; `openssl rand -hex 32` makes one"
+            )
+        return value
 
 
 class Settings(BaseSettings):

@@ -23,6 +23,7 @@ from digestd.store.extraction import (
     PageRecord,
     PageRecorded,
 )
+from digestd.store.overview import Overview
 from digestd.store.polls import (
     Claim,
     ClaimRequest,
@@ -55,6 +56,7 @@ __all__ = [
     "Lease",
     "LeaseLost",
     "ListOwner",
+    "Overview",
     "PageClaim",
     "PageClaims",
     "PageLost",
@@ -81,6 +83,11 @@ class Store(Protocol):
     Cancellation: each method is one transaction in a thread. A call that was begun is finished whatever is
     cancelled, except `release`; a call that is cancelled before it begins has done nothing.
     """
+
+    @property
+    def overview(self) -> Overview:
+        """What people are shown of it."""
+        ...
 
     async def check_schema(self) -> None:
         """Raise :class:`digestd.errors.SchemaError` unless the schema is the one that this digestd needs.

@@ -57,9 +57,11 @@ from digestd.store.engine import create, database_url, file_of, for_looking, rea
 from digestd.store.listener import Listener
 from digestd.store.migrate import REVISIONS, check_current, migrate, revision
 from digestd.store.outage import cause, masked, outage
+from digestd.store.overview import Overview
 from digestd.store.owner import is_dead
 from digestd.store.pageturns import PageRequest
 from digestd.store.places import Places
+from digestd.store.survey import SqlOverview
 
 _CLOSING_SECONDS = 2.0
 _FORGET_HOSTS_SECONDS = 300.0
@@ -179,6 +181,7 @@ class SqlStore:
         self._owner = owner
         self._listener = listener
         self._hosts_looked_through_at = -math.inf
+        self.overview: Overview = SqlOverview(self._look)
         # Claims of pages go round the sources.
         self._looked_at = 0
 
@@ -344,6 +347,10 @@ class SqlStore:
         return await self._run(
             self._writing, lambda connection, now: retention.purge(connection, limits, found, now)
         )
+
+    async def _look(self, work: Callable[[Connection, datetime], _Result]) -> _Result:
+        # Who looks waits no longer than it likes to: nothing depends on the end of a read.
+        return await self._run(self._reading, work, abandon_on_cancel=True)
 
     async def _run(
         self,

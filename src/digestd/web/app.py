@@ -15,6 +15,7 @@ from digestd.web.address import Address
 from digestd.web.exposition import Exposition
 from digestd.web.health import health_document
 from digestd.web.names import KnownNames, own_names
+from digestd.web.pages import StatusPages
 from digestd.web.state import DaemonState
 
 _FRESH = {"cache-control": "no-store"}
@@ -25,9 +26,10 @@ def application(
     unready: Callable[[], Awaitable[str | None]],
     address: Address,
     hosts: Collection[str],
+    pages: StatusPages | None = None,
 ) -> Starlette:
-    """The ASGI application, for GET and HEAD: `/health` and `/metrics` of the state that `read` gives, and `/ready` of
-    what `unready` says.
+    """The ASGI application, for GET and HEAD: `/health` and `/metrics` of the state that `read` gives, `/ready` of what
+    `unready` says, and `pages`.
 
     It answers by the name in `address`, the machine's own, those of `hosts`, and by addresses: see
     :mod:`digestd.web.names`.
@@ -51,7 +53,12 @@ def application(
         return Response(body, headers={"content-type": content_type, **_FRESH})
 
     app = Starlette(
-        routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)],
+        routes=[
+            Route("/health", health),
+            Route("/ready", ready),
+            Route("/metrics", metrics),
+            *(pages.routes() if pages else ()),
+        ],
         middleware=[Middleware(KnownNames, names=[address.host, *own_names(), *hosts])],
     )
     app.router.redirect_slashes = False

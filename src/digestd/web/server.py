@@ -22,15 +22,20 @@ from digestd.errors import StartError
 from digestd.log import get_logger
 from digestd.web.address import Address
 from digestd.web.app import application
+from digestd.web.framing import Framing
+from digestd.web.pages import StatusPages
 from digestd.web.state import DaemonState
 
 MOST_CONNECTIONS = 64
 """Connections at one time; more are closed at once, so that they cannot use up the files that polls need."""
 CONNECTION_SECONDS = 10.0
-"""How long a connection may last. It carries one request, answered within milliseconds."""
-LARGEST_HEAD_BYTES = 4096
-"""How much of a request is read at one time, and without its end. The patterns of h11, the parser, take quadratic time
-over blanks: 64 KiB of them in one piece would stop the event loop for many seconds."""
+"""How long a connection may last. It carries one request, answered within milliseconds, or within the seconds that a
+page waits for the database (:data:`digestd.web.pages.board.ANSWER_SECONDS`)."""
+LARGEST_HEAD_BYTES = 16 * 1024
+"""How long a request line and its header fields may be. A browser sends the cookies of everything that has ever run on
+this host, whatever its port (RFC 6265, 8.5)."""
+READ_BYTES = 4096
+"""How much is read at one time."""
 
 
 async def serve_web(
@@ -38,11 +43,12 @@ async def serve_web(
     read: Callable[[], DaemonState],
     unready: Callable[[], Awaitable[str | None]],
     hosts: Collection[str] = (),
+    pages: StatusPages | None = None,
     *,
     task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve the state that `read` gives, and whether `unready` says why we are not ready, at `address` until cancelled.
-    `[::]` is every address, of IPv4 too. `hosts` are the names it answers by.
+    """Serve the state that `read` gives, whether `unready` says why we are not ready, and `pages`, at `address` until
+    cancelled. `[::]` is every address, of IPv4 too. `hosts` are the names it answers by.
 
     Start it with `nursery.start`, which returns the addresses that are listened on (port 0 is a free port)
     once connections are taken.
@@ -53,8 +59,9 @@ async def serve_web(
     """
     listeners = await _listen(address)
     bound = [Address(*listener.socket.getsockname()[:2]) for listener in listeners]
-    server = _Server(cast(ASGIFramework, application(read, unready, address, hosts)))
-    get_logger().info("web.listening", addresses=[f"http://{each}" for each in bound])
+    server = _Server(cast(ASGIFramework, application(read, unready, address, hosts, pages)))
+    page = {} if pages is None else {"status_page": pages.access}
+    get_logger().info("web.listening", addresses=[f"http://{each}" for each in bound], **page)
     task_status.started(bound)
     await trio.serve_listeners(server.answer, listeners)
 
@@ -110,12 +117,16 @@ class _Connection(TCPServer):
     """
 
     async def _read_data(self) -> None:
-        """As Hypercorn reads, in small pieces: see :data:`LARGEST_HEAD_BYTES`."""
-        data = b"begin"
+        """As Hypercorn reads, but no more than :mod:`digestd.web.framing` allows."""
+        framing, data = Framing(), b"begin"
         while data:
             try:
-                data = bytes(await self.stream.receive_some(LARGEST_HEAD_BYTES))
+                data = bytes(await self.stream.receive_some(READ_BYTES))
             except (trio.ClosedResourceError, trio.BrokenResourceError):
+                break
+            if not framing.allows(data):
+                await self.idle_task.stop()
+                await self._close()
                 break
             await self.protocol.handle(RawData(data))
         await self.protocol.handle(Closed())

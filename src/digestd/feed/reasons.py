@@ -1,4 +1,4 @@
-"""Why a source is polled when it is, in words."""
+"""Why a source is polled when it is, in words. Pure."""
 
 from __future__ import annotations
 
