@@ -1,4 +1,4 @@
-"""Real Debian 13 systems to install digestd in: a root file system, and the wheels to put there offline.
+"""Real Debian systems to install digestd in: a root file system, and the wheels to put there offline.
 
 Both are kept in the user's cache between runs: making them takes half a minute, and hundreds of megabytes of downloads.
 """
@@ -18,8 +18,9 @@ from platformdirs import user_cache_path
 
 PROJECT = Path(__file__).parents[2]
 LOCK = PROJECT / "conf" / "requirements.lock"
-PYTHON = "3.13"
-"""The Python of Debian 13."""
+BUILD_LOCK = PROJECT / "conf" / "build.lock"
+SUITE, PYTHON = {"12": ("bookworm", "3.11"), "13": ("trixie", "3.13")}[os.environ.get("DEBIAN_RELEASE", "13")]
+"""The Debian that is made, and its Python."""
 
 # Every glibc that wheels are built for up to Debian 13's own; pip takes each only by its name.
 _PLATFORMS = [f"manylinux_2_{minor}" for minor in range(5, 42)] + ["manylinux2014", "manylinux1"]
@@ -31,18 +32,18 @@ def kept() -> Path:
 
 
 def debian_root(packages: Collection[str]) -> Path:
-    """A tar archive of Debian 13 with `packages` beside what is essential, made by mmdebstrap (as root).
+    """A tar archive of Debian with `packages` beside what is essential, made by mmdebstrap (as root).
 
     Raises RuntimeError with the words of mmdebstrap when it cannot be made.
     """
     wanted = sorted(packages)
-    archive = kept() / f"trixie-{_short_hash(wanted)}.tar"
+    archive = kept() / f"{SUITE}-{_short_hash(wanted)}.tar"
     if not archive.exists():
         unfinished = archive.with_suffix(f".{os.getpid()}")
         _run(
             ["mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", f"--include={','.join(wanted)}"]
             + [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")]
-            + ["trixie", str(unfinished)]
+            + [SUITE, str(unfinished)]
         )
         unfinished.rename(archive)
     return archive
@@ -55,9 +56,9 @@ def unpacked(archive: Path, folder: Path) -> Path:
     return folder
 
 
-def locked_wheels() -> Path:
-    """A folder with the wheels of conf/requirements.lock for Debian 13 on this machine's processor."""
-    folder = kept() / f"wheels-{_short_hash([LOCK.read_text(encoding='utf-8'), PYTHON, platform.machine()])}"
+def locked_wheels(lock: Path = LOCK) -> Path:
+    """A folder with the wheels that `lock` names, for that Debian on this machine's processor."""
+    folder = kept() / f"wheels-{_short_hash([lock.read_text(encoding='utf-8'), PYTHON, platform.machine()])}"
     if not folder.exists():
         unfinished = folder.with_suffix(f".{os.getpid()}")
         named = [f"{name}_{platform.machine()}" for name in _PLATFORMS]
@@ -66,10 +67,15 @@ def locked_wheels() -> Path:
             + ["--only-binary=:all:", f"--dest={unfinished}", f"--python-version={PYTHON}"]
             + ["--implementation=cp", f"--abi=cp{PYTHON.replace('.', '')}", "--abi=abi3", "--abi=none"]
             + [f"--platform={name}" for name in (*named, "any")]
-            + ["--require-hashes", f"--requirement={LOCK}"]
+            + ["--require-hashes", f"--requirement={lock}"]
         )
         unfinished.rename(folder)
     return folder
+
+
+def build_wheels() -> Path:
+    """A folder with what builds this checkout's wheel on that Debian."""
+    return locked_wheels(BUILD_LOCK)
 
 
 def own_wheel(folder: Path) -> Path:
@@ -80,11 +86,16 @@ def own_wheel(folder: Path) -> Path:
     return wheel
 
 
+def program(name: str) -> str | None:
+    """Where the program `name` is: among those that tests/e2e/install-tools has from PyPI, or on the PATH."""
+    return shutil.which(name, path=str(kept() / "tools" / "bin")) or shutil.which(name)
+
+
 def missing(*tools: str) -> str | None:
     """What keeps such a test from running here, in words; None when it can run."""
     if os.geteuid() != 0:
         return "needs root"
-    absent = [tool for tool in tools if shutil.which(tool) is None]
+    absent = [tool for tool in tools if program(tool) is None]
     return f"needs {', '.join(absent)} (tests/e2e/install-tools)" if absent else None
 
 

@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -85,21 +85,30 @@ def missing() -> str | None:
 
 
 @contextmanager
-def booted(root: Path, lent: Mapping[str, Path] = MappingProxyType({}), *, log: Path) -> Iterator[Machine]:
+def booted(
+    root: Path, lent: Mapping[str, Path] = MappingProxyType({}), *, log: Path, options: Sequence[str] = ()
+) -> Iterator[Machine]:
     """Boot the Debian that lies in `root`, which it may change, with the folders `lent` (by their place inside) for
-    reading; its console goes to `log`.
+    reading; its console goes to `log`. nspawn gets `options`, too.
 
     Resource handling: when the block ends, it is switched off, and neither processes nor control groups are left.
     Error handling: AssertionError with the console when it does not come up.
     """
     parent = _control_groups()
     assert parent is not None, missing()
+    _sweep(parent)
     group = parent / f"digestd-e2e-{os.getpid()}-{time.monotonic_ns()}"
     group.mkdir()
     try:
         with log.open("wb") as console:
             process = subprocess.Popen(
-                ["sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh", *_nspawn(root, lent)],
+                [
+                    "sh",
+                    "-c",
+                    f'echo $$ > {group}/cgroup.procs; exec "$@"',
+                    "sh",
+                    *_nspawn(root, lent, options),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -115,13 +124,13 @@ def booted(root: Path, lent: Mapping[str, Path] = MappingProxyType({}), *, log: 
         _remove(group)
 
 
-def _nspawn(root: Path, lent: Mapping[str, Path]) -> list[str]:
+def _nspawn(root: Path, lent: Mapping[str, Path], options: Sequence[str]) -> list[str]:
     # The signal reaches `timeout` when we die, and from there nspawn, which then switches the machine off.
     bounded = ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=30", str(LIFE_SECONDS)]
     alone = ["--register=no", "--keep-unit", "--private-network", "--link-journal=no", "--resolv-conf=off"]
     bound = [f"--bind-ro={outside}:{inside}" for inside, outside in lent.items()]
     machine = ["--quiet", "--timezone=off", f"--machine=digestd-{os.getpid()}", f"--directory={root}"]
-    return [*bounded, "systemd-nspawn", *alone, *machine, *bound, "--boot"]
+    return [*bounded, "systemd-nspawn", *alone, *machine, *bound, *options, "--boot"]
 
 
 def _control_groups() -> Path | None:
@@ -169,14 +178,24 @@ def _switch_off(process: subprocess.Popen[bytes], group: Path) -> None:
         process.wait(_STOP_SECONDS)
 
 
+def _sweep(parent: Path) -> None:
+    """Remove what runs that were killed have left."""
+    for group in parent.glob("digestd-e2e-*"):
+        if not Path(f"/proc/{group.name.split('-')[2]}").exists():
+            _remove_empty(group)
+
+
 def _remove(group: Path) -> None:
     """Remove the control group with those that the machine made in it, once their last processes have gone."""
     deadline = time.monotonic() + 10
     while group.exists():
-        for folder in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        with contextlib.suppress(OSError):
-            group.rmdir()
+        _remove_empty(group)
         assert time.monotonic() < deadline, f"processes stay in {group}"
         time.sleep(0.05)
+
+
+def _remove_empty(group: Path) -> None:
+    inner = sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True)
+    for folder in [*inner, group]:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
