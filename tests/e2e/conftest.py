@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support import debian, machine
+from support import debian, machine, podman
 from support.farm import farm as farm
 from support.handbook import packages, shell_block
 from support.postgres import PostgresServer
@@ -89,3 +89,18 @@ def unit(
         assert left == "", "what the removal leaves"
     # Half a gigabyte, of which pytest would keep three.
     shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def digestd_image(needs: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of digestd's image, for :func:`support.podman.podman_machine`."""
+    needs("mmdebstrap", *machine.TOOLS)
+    refuse(machine.missing())
+    refuse(podman.missing())
+    return podman.digestd_image(tmp_path_factory.mktemp("digestd-image"))
+
+
+@pytest.fixture(scope="session")
+def postgres_image(digestd_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of a PostgreSQL that stands in for Docker's official image."""
+    return podman.postgres_image(tmp_path_factory.mktemp("postgres-image"))

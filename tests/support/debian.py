@@ -11,7 +11,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Collection
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from platformdirs import user_cache_path
 
 PROJECT = Path(__file__).parents[2]
 LOCK = PROJECT / "conf" / "requirements.lock"
+BUILD_LOCK = PROJECT / "conf" / "build.lock"
 SUITE, PYTHON = {"12": ("bookworm", "3.11"), "13": ("trixie", "3.13")}[os.environ.get("DEBIAN_RELEASE", "13")]
 """The Debian that is made, and its Python."""
 
@@ -56,9 +56,9 @@ def unpacked(archive: Path, folder: Path) -> Path:
     return folder
 
 
-def locked_wheels() -> Path:
-    """A folder with the wheels of conf/requirements.lock for that Debian on this machine's processor."""
-    folder = kept() / f"wheels-{_short_hash([LOCK.read_text(encoding='utf-8'), PYTHON, platform.machine()])}"
+def locked_wheels(lock: Path = LOCK) -> Path:
+    """A folder with the wheels that `lock` names, for that Debian on this machine's processor."""
+    folder = kept() / f"wheels-{_short_hash([lock.read_text(encoding='utf-8'), PYTHON, platform.machine()])}"
     if not folder.exists():
         unfinished = folder.with_suffix(f".{os.getpid()}")
         named = [f"{name}_{platform.machine()}" for name in _PLATFORMS]
@@ -67,24 +67,15 @@ def locked_wheels() -> Path:
             + ["--only-binary=:all:", f"--dest={unfinished}", f"--python-version={PYTHON}"]
             + ["--implementation=cp", f"--abi=cp{PYTHON.replace('.', '')}", "--abi=abi3", "--abi=none"]
             + [f"--platform={name}" for name in (*named, "any")]
-            + ["--require-hashes", f"--requirement={LOCK}"]
+            + ["--require-hashes", f"--requirement={lock}"]
         )
         unfinished.rename(folder)
     return folder
 
 
 def build_wheels() -> Path:
-    """A folder with what pip needs to build this checkout's wheel on that Debian (`build-system` in pyproject.toml)."""
-    (wanted,) = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"][
-        "requires"
-    ]
-    folder = kept() / f"build-{_short_hash([wanted, PYTHON])}"
-    if not folder.exists():
-        unfinished = folder.with_suffix(f".{os.getpid()}")
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        _run([*pip, "--only-binary=:all:", f"--dest={unfinished}", f"--python-version={PYTHON}", wanted])
-        unfinished.rename(folder)
-    return folder
+    """A folder with what builds this checkout's wheel on that Debian."""
+    return locked_wheels(BUILD_LOCK)
 
 
 def own_wheel(folder: Path) -> Path:
@@ -95,11 +86,16 @@ def own_wheel(folder: Path) -> Path:
     return wheel
 
 
+def program(name: str) -> str | None:
+    """Where the program `name` is: among those that tests/e2e/install-tools has from PyPI, or on the PATH."""
+    return shutil.which(name, path=str(kept() / "tools" / "bin")) or shutil.which(name)
+
+
 def missing(*tools: str) -> str | None:
     """What keeps such a test from running here, in words; None when it can run."""
     if os.geteuid() != 0:
         return "needs root"
-    absent = [tool for tool in tools if shutil.which(tool) is None]
+    absent = [tool for tool in tools if program(tool) is None]
     return f"needs {', '.join(absent)} (tests/e2e/install-tools)" if absent else None
 
 
