@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 import trio
 
 from store.conftest import open_at
-from support.process import Digestd, write_settings
+from support.process import Digestd, free_port, write_settings
 from support.showroom import HOSTILE, LONG, Showroom
 
 pytestmark = pytest.mark.e2e
@@ -34,13 +33,6 @@ ARGUMENTS = [
 ]
 ARGUMENTS += ["--disable-component-update", "--disable-sync"]
 SHOWN = HOSTILE.translate({0x202E: None, 0x202C: None, 0x1B: None})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
