@@ -54,6 +54,7 @@ class Supervisor:
                 self._metrics.silent.discard(life.name)
                 # Its end may take a moment: enabled again meanwhile, the source gets a task of its own.
                 del self._lives[source_id]
+                life.leave()
                 scope.cancel()
         elif life is None:
             self._start(nursery, status, 1)
@@ -85,6 +86,7 @@ class Supervisor:
                 # A successor may have its place already.
                 if self._lives.get(source_id, (None, None))[0] is life:
                     del self._lives[source_id]
+                    life.leave()
 
 
 async def supervise(life: SourceLife, first_delay: float, shutdown: Shutdown, metrics: Metrics) -> None:
