@@ -273,6 +273,8 @@ class Step:
     `hints` are those of the last document that was read whole, and of this answer.
 
     `effective_url` is the URL to ask from the next poll on: None for the same as before, empty for the configured one.
+
+    `remark` is what the operator should know of a source that is well, in words.
     """
 
     next_state: PollState
@@ -286,6 +288,7 @@ class Step:
     older: PollState | None = None
     hints: Hints = Hints()
     effective_url: str | None = field(default=None, repr=False)
+    remark: str | None = None
 
     @property
     def outcome(self) -> Outcome:

@@ -51,7 +51,8 @@ class PollResult:
     """How one poll ended, and in how many seconds the source is due again.
 
     `failing` says whether the source's last poll counts as failed. `outcome` is None where the poll was put off or its
-    lease was lost: it then counts neither way, and `failure` says why where that is known.
+    lease was lost: it then counts neither way, and `failure` says why where that is known. `goes_on` says that some of
+    it was done, and that its host is to be asked for the rest in a while.
     """
 
     name: str
@@ -61,6 +62,7 @@ class PollResult:
     articles_new: int = 0
     articles_updated: int = 0
     failure: Failure | None = None
+    goes_on: bool = False
 
 
 class Poller:
@@ -187,6 +189,7 @@ class Poller:
             course.articles_new,
             course.articles_updated,
             step.failure,
+            goes_on=course.steps > 1 and step.failure is not None and step.failure.cause == HostPaused.cause,
         )
         self._tell(result, record, step, trio.current_time() - began)
         if bug is not None:

@@ -122,12 +122,15 @@ class SourceLife:
     async def once(self, *, force: bool) -> PollResult | Wait | Gone | None:
         """One round without sleep; `force` polls though the source is not due. None means shutdown came first.
 
-        A host that wants to be left alone for longer than a few seconds is not waited for. A store that is away for the
-        whole of a minute is a failed poll.
+        A host that wants to be left alone for longer than a few seconds is not waited for; between the steps of a poll
+        that the spacing of its host divides, it is. A store that is away for the whole of a minute is a failed poll.
         """
         deadline = trio.current_time() + 60
         while True:
             answer = await self._round(0, force=force, longest_pause=LONGEST_PAUSE_ONCE_SECONDS)
+            if isinstance(answer, PollResult) and answer.goes_on:
+                force = True
+                continue
             if isinstance(answer, Wait) and answer.reason in HELD_UP:
                 # The next turn waits for it, or says that it takes too long.
                 continue

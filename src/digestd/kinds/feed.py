@@ -53,7 +53,7 @@ class FeedKind:
             response = await http.get(url, headers={"Accept": _ACCEPT, **question.headers})
             done = await self._answered(source, question, response, asked, now)
             return _moved(
-                _cached(done, response, now), source, http.mark, response.moved_to, question.state, now
+                hints.cached(done, response, now), source, http.mark, response.moved_to, question.state, now
             )
         except SourceError as error:
             failure = failure_of(error)
@@ -154,13 +154,6 @@ def _pages(source: Source) -> bool:
 
 def _older(document: Document, response: Response) -> str | None:
     return document.older or paging.linked_page(response.headers.get("link"), response.url)
-
-
-def _cached(step: Step, response: Response, now: datetime) -> Step:
-    """`step` with what its `response` says of caching, which is remembered for those that say nothing."""
-    state = hints.caching(step.next_state, response, now)
-    seconds = hints.remembered(state.cursor).cache_seconds
-    return replace(step, next_state=state, hints=replace(step.hints, cache_seconds=seconds))
 
 
 def _moved(
