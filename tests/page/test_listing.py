@@ -15,13 +15,15 @@ from digestd.page.listing import MOST_LINKS, read_listing
 from digestd.page.selector import xpath_of
 
 BLOG = """<html lang=en-GB><head><title>Lab blog</title>
-<link rel="alternate" type="application/rss+xml" href="/feed/"><link rel=stylesheet type=text/css href=/x.css></head><body>
+<link rel="alternate" type="application/rss+xml" href="/feed/"><link rel=stylesheet type=text/css href=/x.css></head>
+<body>
 <header class="site-header"><a href="/">Lab</a><nav><ul><li><a href="/products/our-great-scanner/">Our great scanner for
 you</a><li><a href="/blog/">Blog</a></ul></nav></header>
 <main>
 <article class="post"><a href="/blog/one-exploit-chain/"><img src=x alt="A picture"></a>
  <h2><a href="/blog/one-exploit-chain/?utm_source=x">One exploit chain</a></h2>
- <time datetime="2026-11-20T08:00:00Z">Friday</time><p>We looked. <a href="https://nvd.example/CVE-2026-1">The CVE entry</a></p>
+ <time datetime="2026-11-20T08:00:00Z">Friday</time><p>We looked.
+ <a href="https://nvd.example/CVE-2026-1">The CVE entry</a></p>
  <a href="/blog/one-exploit-chain/#more">Read more</a></article>
 <article class="post"><h2><a href="/blog/two/">Two</a></h2><time datetime="2026-11-19">19 Nov</time>
  <a href="/category/research/">Research and development</a> <a href="/author/jo/">Jo</a></article>
@@ -33,7 +35,8 @@ you</a><li><a href="/blog/">Blog</a></ul></nav></header>
 
 TABLE = """<html><body><div id=menu><a href="/support.html">Support and services for everybody</a></div>
 <h1>Security advisories</h1><table><tr><th>ID<th>Title<th>Date</tr>
-<tr><td><a href="advisories/EX-SA-2026-011.html">EX-SA-2026-011</a></td><td>Gateway command injection</td><td>2026-11-20</td></tr>
+<tr><td><a href="advisories/EX-SA-2026-011.html">EX-SA-2026-011</a></td><td>Gateway command injection</td>
+<td>2026-11-20</td></tr>
 <tr><td><a href="advisories/EX-SA-2026-010.html">EX-SA-2026-010</a></td><td>Login bypass</td><td>2026-11-01</td></tr>
 <tr><td><a href="advisories/EX-SA-2026-009.html">EX-SA-2026-009</a></td><td>Crash</td><td>2026-10-11</td></tr>
 </table></body></html>"""
@@ -89,9 +92,12 @@ POSTS = [
             LIST,
             "https://cert.example/",
             [
-                ("https://cert.example/news/item.php?id=1234", "Attackers use a hole in the mail gateway", "2026-11-24"),
-                ("https://cert.example/news/item.php?id=1233", "Patch now: printers", "2026-11-23"),
-                ("https://cert.example/news/item.php?id=1232", "Warning of calls", "2026-11-22"),
+                (f"https://cert.example/news/item.php?id={number}", title, date)
+                for number, title, date in (
+                    (1234, "Attackers use a hole in the mail gateway", "2026-11-24"),
+                    (1233, "Patch now: printers", "2026-11-23"),
+                    (1232, "Warning of calls", "2026-11-22"),
+                )
             ],
         ),
         (
@@ -133,9 +139,24 @@ def test_patterns_choose_among_the_links() -> None:
     assert told(document) == POSTS[1:]
 
 
+def test_where_nothing_looks_like_an_article_a_list_of_links_does() -> None:
+    plain = (
+        "<html><body><nav><a href=/x/y>Elsewhere</a></nav><ul>%s</ul><footer><a href=/z>Z</a></footer></html>"
+    )
+    items = "".join(f"<li><a href='/articles/{name}'>{name}</a></li>" for name in ("one", "two"))
+    document = read(plain % items, "https://lab.example/list")
+    assert told(document) == [
+        ("https://lab.example/articles/one", "one", None),
+        ("https://lab.example/articles/two", "two", None),
+    ]
+    assert document.facts["sure"] is False
+    with pytest.raises(NotAFeed):
+        read(plain % items[: items.index("</li>")], "https://lab.example/list")
+
+
 def test_the_page_s_feed_title_and_language_are_told() -> None:
     document = read(BLOG, "https://lab.example/blog/")
-    assert document.facts == {"feed": "https://lab.example/feed/", "left_out": 0}
+    assert document.facts == {"feed": "https://lab.example/feed/", "left_out": 0, "sure": True}
     assert (document.title, document.language) == ("Lab blog", "en-GB")
     assert read(LIST, "https://cert.example/").facts["feed"] is None
 
@@ -174,14 +195,14 @@ def test_a_page_without_an_element_and_one_beyond_bounds_are_refused() -> None:
         read("<b>" * 100_001, "https://lab.example/")
 
 
-def test_a_page_of_twenty_thousand_links_is_read_within_the_time_of_a_worker() -> None:
+def test_a_page_of_thousands_of_links_is_read_within_the_time_of_a_worker() -> None:
     links = "".join(
-        f"<div><p><a href='/n/a-long-slug-{n}'>A title of words {n}</a></p></div>" for n in range(20_000)
+        f"<div><p><a href='/n/a-long-slug-{n}'>A title of words {n}</a></p></div>" for n in range(15_000)
     )
     began = time.process_time()
     document = read(f"<html><body>{links}</body></html>", "https://lab.example/")
-    assert (len(document.entries), document.facts["left_out"]) == (MOST_LINKS, 19_000)
-    assert time.process_time() - began < 10
+    assert (len(document.entries), document.facts["left_out"]) == (MOST_LINKS, 4_000)
+    assert time.process_time() - began < 6
 
 
 @given(st.text(alphabet="<>/ a=\"'hrefdivltmcus2026-1", max_size=300))

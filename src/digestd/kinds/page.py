@@ -77,7 +77,7 @@ class PageKind:
 
     async def _document(self, source: Source, options: PageOptions, response: Response) -> Document:
         try:
-            return await self._read(
+            document = await self._read(
                 _READER,
                 response.body,
                 response.url,
@@ -89,6 +89,10 @@ class PageKind:
         except NotAFeed as error:
             explained = shape.explain(str(error), response.body, response.url, response.headers)
             raise NotAFeed(explained) from error
+        barrier = shape.wall(response.body, response.url, response.headers)
+        if barrier is not None and not document.facts["sure"]:
+            raise NotAFeed(f"the page shows no articles: {barrier}")
+        return document
 
 
 def plain(headers: Mapping[str, str]) -> dict[str, str]:

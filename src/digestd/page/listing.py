@@ -33,6 +33,8 @@ MOST_LINKS = 1_000
 """Links of one page that become entries, those first that stand first."""
 LIKELY = 4
 """From so many points on a link looks like that of an article."""
+PLAUSIBLE = 2
+"""From so many on it does where no other looks more like one, and it is not the only one."""
 
 _LINKS = XPath("//body//a[@href]")
 _BASE = XPath("string((//base[@href])[1]/@href)")
@@ -40,7 +42,7 @@ _FEEDS = XPath("//link[@href and @type]")
 _FEED_TYPES = frozenset(
     {"application/rss+xml", "application/atom+xml", "application/rdf+xml", "application/feed+json"}
 )
-_MOST_LOOKED_AT = 20_000
+_MOST_LOOKED_AT = 5_000
 _BOX_LEVELS = 6
 _MOST_TEXTS, _LONGEST_BOX = 100, 1_000
 
@@ -97,17 +99,25 @@ def read_listing(
     (regular expressions; all, if there is none) is found. Each becomes an entry once, in the order of the page.
 
     The document's facts: `feed`, the URL of the feed that the page advertises, None for none; `left_out`, how many
-    links were more than are kept. Raises :class:`~digestd.errors.NotAFeed` where nothing is left, saying why, and what
+    links were more than are kept; `sure`, False where the links merely may be articles.
+
+    Raises :class:`~digestd.errors.NotAFeed` where nothing is left, saying why, and what
     :func:`~digestd.page.tree.parse_page` raises.
     """
     tree = parse_page(decode_html(body, content_type))
     base = _base_of(tree, url)
     links = _links(_LINKS(tree)[:_MOST_LOOKED_AT], base, url)
+    sure = True
     if selector is None:
         # What cannot be an article is no neighbour: tags and authors stand in the box of theirs.
         possible = [one for one in links.values() if _may_be_article(one, url)]
         boxes = _Boxes(possible)
-        found = [one for one in possible if _points(one, boxes, url) >= LIKELY]
+        points = {one.url: _points(one, boxes, url) for one in possible}
+        found = [one for one in possible if points[one.url] >= LIKELY]
+        sure = bool(found)
+        if not found:
+            plausible = [one for one in possible if points[one.url] >= PLAUSIBLE]
+            found = plausible if len(plausible) >= 2 else []
         nothing = "no link of the page looks like an article; say which do (options: links)"
     else:
         found = _selected(tree, selector, links, base, url)
@@ -124,7 +134,11 @@ def read_listing(
         title=line_of("".join(tree.xpath("string((//title)[1])")), LONGEST_TITLE) or None,
         language=language_tag(tree.get("lang")),
         entries=_entries(found[:MOST_LINKS]),
-        facts={"feed": _advertised(tree, base, url), "left_out": max(0, len(found) - MOST_LINKS)},
+        facts={
+            "feed": _advertised(tree, base, url),
+            "left_out": max(0, len(found) - MOST_LINKS),
+            "sure": sure,
+        },
     )
 
 
@@ -220,9 +234,9 @@ def _points_of(element: Tree, parts: SplitResult, own: SplitResult, boxes: _Boxe
     points += bool(_DATED.search(parts.path)) or bool(_NUMBERED.search(last + parts.query))
     points += parts.path.startswith(own.path.rstrip("/") + "/")
     words = len(title.split())
-    points += (words >= 3 and len(title) >= 18) + (words >= 5)
+    points += (words >= 3 and len(title) >= 12) + (words >= 5)
     points += any(around.tag == "article" for around in element.iterancestors())
-    points += boxes.siblings(element) >= 3
+    points += (boxes.siblings(element) >= 2) + (box.tag in _BOXES)
     points += _date_in(box) is not None
     return points - 4 * _in_frame(element) - 2 * (not title)
 
