@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from digestd.config.hosts import HostSettings
 from digestd.errors import ParserFailed, WrongOptions
 from digestd.ingest.politeness import Hosts
+from digestd.ingest.poll import PollResult
 from digestd.ingest.source import SourceLife
 from digestd.ingest.supervisor import Supervisor
 from digestd.model import Failure, PollState, Source, Step
@@ -69,6 +70,18 @@ async def test_polls_and_their_steps_are_as_far_apart_as_the_kind_wants(autojump
     assert len(moments) >= 10
     assert min(later - earlier for earlier, later in pairwise(moments)) >= 60.999
     assert sorted({"a", "b", "c", "z"}) == sorted({row["guid"] for row in bench.store.kept.values()})
+
+
+async def test_a_poll_of_once_goes_on_when_the_host_may_be_asked_for_more(autojump_clock: MockClock) -> None:
+    bench = Bench(in_turn([fetched("a", more=True), fetched("b", more=True), fetched("c")]), delay_seconds=1)
+    budgeted(bench, 61.0)
+    (status,) = await bench.add("one")
+    began = trio.current_time()
+    result = await SourceLife(status, bench.around).once(force=False)
+    assert isinstance(result, PollResult)
+    assert result.outcome == "fetched"
+    assert trio.current_time() - began == pytest.approx(122)
+    assert [row["guid"] for row in bench.store.kept.values()] == ["a", "b", "c"]
 
 
 async def test_a_source_that_leaves_takes_its_budget_along(autojump_clock: MockClock) -> None:
