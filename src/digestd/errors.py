@@ -26,6 +26,8 @@
         │   ├── UnwantedType        another media type than was asked for              cause "media_type"
         │   ├── Forbidden           robots.txt or X-Robots-Tag forbids it              cause "robots"
         │   └── HTTPStatus          an answer other than 2xx and 304                   cause "http_status"
+        ├── WrongOptions        the source's options are not those of its kind     cause "settings"
+        ├── FileFailed          files of this machine cannot be read               cause "file"
         └── DocumentError       something came, and it cannot be read
             ├── NotAFeed            it is no feed                                      cause "not_a_feed"
             ├── ParserFailed        the parser refused it                              cause "parser"
@@ -192,6 +194,18 @@ class HTTPStatus(FetchError):
     def __init__(self, message: str, *, status: int, retry_after: float | None = None) -> None:
         super().__init__(message, retry_after=retry_after)
         self.status = status
+
+
+class WrongOptions(SourceError):
+    """The options that are kept of a source are not, or not any more, what its kind takes."""
+
+    cause = "settings"
+
+
+class FileFailed(SourceError):
+    """The files of this machine that a source consists of cannot be read."""
+
+    cause = "file"
 
 
 class DocumentError(SourceError):

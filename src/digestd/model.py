@@ -25,7 +25,8 @@ process."""
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """What the operator configures of a source. `url` is kept as written, byte for byte."""
+    """What the operator configures of a source. `url` is kept as written, byte for byte; where its kind tells from the
+    options where it is, `url` is what the kind says."""
 
     name: str
     kind: str
@@ -127,7 +128,8 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP answer read to its end: 2xx with its body decoded from its content coding, or 304 without one.
+    """One HTTP answer read to its end: 2xx with its body decoded from its content coding, or 304 without one. Who asks
+    an API gets answers of every other status, too.
 
     `headers` has lower-case names; repeated fields are joined with ", ". `url` is where redirects ended, `moved_to`
     where the permanent ones (301, 308) led before the first of another sort, None where none came first; neither has
@@ -210,7 +212,8 @@ class Document:
     `whole` is False where the document ended before its end came (a script that died, a connection closed early):
     there may be more entries than these, so nothing may be remembered that says the document was seen. `left_out` are
     the entries that could not be read. `older` is the URL of the page with the entries before these, where the document
-    itself names one. `hints` are those that it states.
+    itself names one. `hints` are those that it states. `facts` are what else its kind has to know of it (a cursor, a
+    total, the parts of a catalogue): small, and of JSON's types.
     """
 
     url: str
@@ -222,6 +225,7 @@ class Document:
     whole: bool = True
     older: str | None = None
     hints: Hints = Hints()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +273,8 @@ class Step:
     `hints` are those of the last document that was read whole, and of this answer.
 
     `effective_url` is the URL to ask from the next poll on: None for the same as before, empty for the configured one.
+
+    `remark` is what the operator should know of a source that is well, in words.
     """
 
     next_state: PollState
@@ -282,6 +288,7 @@ class Step:
     older: PollState | None = None
     hints: Hints = Hints()
     effective_url: str | None = field(default=None, repr=False)
+    remark: str | None = None
 
     @property
     def outcome(self) -> Outcome:

@@ -118,7 +118,8 @@ def test_alerts_fire_when_the_database_goes_away_and_when_the_daemon_ends(
             "evaluation of every rule",
         )
         assert len(rules) == len(yaml.safe_load(RULES.read_text())["groups"][0]["rules"])
-        assert prometheus.firing == set()
+        # Before it had looked for the first time, there was no daemon to it.
+        prometheus.wait_until(lambda: prometheus.firing == set(), "silence of the alerts")
 
         own_postgres_server.stop("immediate")
         prometheus.wait_until(lambda: prometheus.firing == AWAY, "alert of the database")

@@ -61,7 +61,7 @@ def events(host: Machine, name: str) -> list[dict[str, Any]]:
 
 def test_it_is_started_when_it_is_ready(running: Machine) -> None:
     assert show(running, "ActiveState") == "active"
-    assert "1 source" in show(running, "StatusText")
+    assert "sources: 1, " in show(running, "StatusText")
     assert len(events(running, "worker.started")) == 1
     running.wait_until(lambda: events(running, "worker.fetch.complete"), "poll")
     running.run(f"set -e\n{shell_block(SECTION, 'podman exec digestd digestd health')}")

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from digestd.errors import NotAFeed, ParserBusy, ParserFailed
-from digestd.ingest.workers.pool import FeedParser, open_parser
+from digestd.ingest.workers.pool import Parser, open_parser
 from digestd.model import Document
 from support.corpus import corpus_path
 from support.workers import children
@@ -52,7 +52,7 @@ def _memory(pid: int | str) -> tuple[int, int]:
 
 
 @asynccontextmanager
-async def watched(processes: int = 1) -> AsyncIterator[tuple[FeedParser, Watch]]:
+async def watched(processes: int = 1) -> AsyncIterator[tuple[Parser, Watch]]:
     watch = Watch()
     async with open_parser(processes) as parse, trio.open_nursery() as nursery:
         nursery.start_soon(watch.look)
@@ -60,7 +60,7 @@ async def watched(processes: int = 1) -> AsyncIterator[tuple[FeedParser, Watch]]
         nursery.cancel_scope.cancel()
 
 
-async def outcome(parse: FeedParser, body: bytes) -> Document | str:
+async def outcome(parse: Parser, body: bytes) -> Document | str:
     """The document, or the words of its refusal. Anything else escapes: that is a bug."""
     begin = time.perf_counter()
     try:
@@ -212,7 +212,7 @@ async def test_the_whole_tree_stays_small_while_every_parser_is_under_attack() -
     assert 100_000_000 < watch.tree < MOST_BYTES_OF_THE_TREE
 
 
-async def _swallowed(parse: FeedParser, body: bytes) -> None:
+async def _swallowed(parse: Parser, body: bytes) -> None:
     # Six of them and two parsers: some find none free in time.
     with suppress(ParserFailed, ParserBusy):
         await parse(body, URL, None, source_url=URL)

@@ -71,4 +71,17 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
         b"User-agent: a\nUser-agent: b\nAllow: /%zz\xff\nDisallow:",
     ),
     "page": (*(bytes([choice]) + _PAGE for choice in range(4)), b"\0", b"\0<p>" * 300),
+    "sitemap": (
+        b"\0<urlset><url><loc>/a?b&c</loc><lastmod>2020-01-01</lastmod></url><url><loc><![CDATA[/d&e]]></loc></url>",
+        b"\2<sitemapindex><sitemap><loc>/a.xml</loc></sitemap></sitemapindex>",
+        b"\4https://example.org/a\nhttps://example.org/b",
+        b"\0<!DOCTYPE urlset [<!ENTITY a 'b'>]><urlset>&a;</urlset>",
+        b"\1" + bytes(range(40)),
+    ),
+    "listing": (
+        b"\0<ul><li><h2><a href=/a/one-two-three>One two three</a></h2><time datetime=2020-01-01></ul>",
+        b"\2<base href=//b.example><div><a href=a>A</a><a href=b>B</a></div><li><a href=c>C</a>",
+        b"\0<table><tr><td><a href=a-2020-01>A-2020-01</a><td>What<td>2020-01-01</table>",
+        b"\1" + bytes(range(60)),
+    ),
 }

@@ -28,6 +28,14 @@ DATES = (
     *("(comment)", "th", "de ", "\u00a0", "\u0661", "²", "\ud800", "\x00", "\u2212"),
 )  # fmt: skip
 
+SITEMAPS = (
+    *("<urlset>", "</urlset>", "<sitemapindex>", "</sitemapindex>"),
+    *("<url>", "</url>", "<sitemap>", "</sitemap>", "<loc>", "</loc>", "<lastmod>", "</lastmod>"),
+    *("<news:news xmlns:news='n'>", "<news:title>", "</news:title>", "<news:publication_date>"),
+    *("https://a.example/", "/a", "?b=c&d", "&amp;", "&#38;", "&", "<![CDATA[", "]]>", "<!--", "-->", "<?a?>"),
+    *("<!DOCTYPE a>", "<!ENTITY a 'b'>", "&a;", "2020-01-01", "\x00", "\ud800", "\ufeff", "é"),
+)  # fmt: skip
+
 FEEDS = (
     *("<rss version='2.0'><channel>", "</channel></rss>"),
     *("<item>", "</item>", "<feed xmlns='http://www.w3.org/2005/Atom'>"),

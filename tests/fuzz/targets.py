@@ -25,14 +25,16 @@ from digestd.ingest.network.framing import Framing
 from digestd.ingest.network.urls import masked, redirected, target_of
 from digestd.model import Entry, mask_link, mask_url
 from digestd.page.charset import decode_html
+from digestd.page.listing import read_listing
 from digestd.page.metadata import LONGEST_AUTHOR as LONGEST_BYLINE
 from digestd.page.metadata import author_of, declared, language_of, titles_of
 from digestd.page.permission import forbids_keeping
 from digestd.page.published import declared_date
 from digestd.page.robots import LONGEST_CRAWL_DELAY_SECONDS, parse_robots, product_token
+from digestd.page.sitemap import read_sitemap
 from digestd.page.tree import parse_page, words_of
 from fuzz.harmless import BASE, assert_harmless
-from fuzz.spelling import DATES, FEEDS, HTML, spelled
+from fuzz.spelling import DATES, FEEDS, HTML, SITEMAPS, spelled
 
 URL = "https://example.org/blog/feed.xml"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -205,6 +207,45 @@ def page(data: bytes) -> None:
     words_of(tree)
 
 
+def sitemap(data: bytes) -> None:
+    """A sitemap, an index or news, or what came instead: entries and sitemaps on the web, each once."""
+    choice, body = (data[:1] or b"\0")[0], data[1:]
+    if choice & 1:
+        body = spelled(body, SITEMAPS).encode("utf-8", "surrogatepass")
+    if choice & 2:
+        body = gzip.compress(body, mtime=0)
+    try:
+        document = read_sitemap(body, URL, "", ("a",) if choice & 4 else (), NOW)
+    except (NotAFeed, ParserFailed):
+        return
+    for entry in document.entries:
+        _check_entry(entry)
+        assert entry.link is not None
+    links = [entry.link for entry in document.entries]
+    assert len(set(links)) == len(links)
+    for part, _ in document.facts.get("parts", ()):
+        assert absolute_link("", part) is not None
+    if "buckets" in document.facts:
+        again = read_sitemap(body, URL, document.facts["buckets"], ("a",) if choice & 4 else (), NOW)
+        assert again.entries == ()
+
+
+def listing(data: bytes) -> None:
+    """A page that should list articles: entries on the web, each once."""
+    choice, body = (data[:1] or b"\0")[0], data[1:]
+    if choice & 1:
+        body = spelled(body, HTML).encode("utf-8", "surrogatepass")
+    try:
+        document = read_listing(body, URL, "text/html", "li a, div" if choice & 2 else None, ())
+    except (NoArticle, NotAFeed, ParserFailed):
+        return
+    for entry in document.entries:
+        _check_entry(entry)
+    links = [entry.link for entry in document.entries]
+    assert None not in links
+    assert len(set(links)) == len(links)
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "feed": feed,
     "dates": dates,
@@ -213,4 +254,6 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "answer": answer,
     "robots": robots,
     "page": page,
+    "sitemap": sitemap,
+    "listing": listing,
 }

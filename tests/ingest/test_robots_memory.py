@@ -15,6 +15,7 @@ from digestd.errors import HTTPStatus
 from digestd.ingest.robots import Robots
 from digestd.model import Response
 from digestd.page.robots import Rules
+from support.asking import GetsOnly
 from support.fault_server import Exchange, Handler, Server, never_answer, respond
 from support.robots import NOTHING, PRIVATE, changing, failure, opened, permits, rules
 
@@ -136,7 +137,7 @@ async def test_a_follower_that_is_cancelled_takes_nothing_along() -> None:
     assert len(server.requests) == 1
 
 
-class Web:
+class Web(GetsOnly):
     """Every origin has the same robots.txt; `asked` holds the URLs in order. Those of `held` wait for their event."""
 
     def __init__(self, body: bytes = PRIVATE) -> None:

@@ -18,13 +18,14 @@ from digestd.ingest.source import SourceLife
 from digestd.kinds import Tools
 from digestd.kinds.feed import FeedKind
 from digestd.model import Document, PollState, Response, Source, Step
+from support.asking import GetsOnly
 from support.polling import EPOCH, Bench
 
 HOUR, DAY = 3_600.0, 86_400.0
 
 
 @dataclass
-class Site:
+class Site(GetsOnly):
     """One publisher's server. `answer` gets the conditions of a request and the seconds since the beginning."""
 
     answer: Callable[[Mapping[str, str], float], Response]

@@ -142,5 +142,9 @@ def test_a_source_that_has_fallen_silent_is_told_and_stays_active() -> None:
     written = recorded(Step(PollState(), unchanged=True, hints=silent))
     assert written.state == "active"
     assert written.last_error == "silent: nothing new for 45 days; it used to bring an entry every hour"
+    remarked = recorded(Step(PollState(), unchanged=True, hints=silent, remark="look here"))
+    assert remarked.last_error == written.last_error
+    well = recorded(Step(PollState(), unchanged=True, remark="look here"))
+    assert (well.state, well.last_error) == ("active", "remark: look here")
     misshapen = recorded(Step(PollState(cursor={"degraded": "odd"}), unchanged=True, hints=silent))
     assert (misshapen.state, misshapen.last_error) == ("degraded", "shape: odd")

@@ -19,6 +19,7 @@ from digestd.errors import NotAFeed, ParserBusy, ParserDied, ParserFailed
 from digestd.ingest.workers import confinement, feeds, heavy, pool
 from digestd.ingest.workers.pool import open_parser
 from digestd.model import Document, Entry
+from support import readers
 from support.workers import children
 
 URL = "https://example.com/feed"
@@ -318,3 +319,37 @@ def raising(error: Exception) -> object:
         raise error
 
     return parse
+
+
+async def test_whatever_a_kind_has_read_there_comes_back_with_its_facts() -> None:
+    before = children()
+    with trio.fail_after(30):
+        async with open_parser(1) as parser:
+            for reader in (readers.count, "support.readers:count"):
+                document = await parser.read(reader, b"abc", 700, source_url=URL)
+                assert [entry.guid for entry in document.entries] == [str(n) for n in range(700)]
+                assert document.facts["body"] == "abc"
+                assert int(document.facts["pid"]) in children() - before
+    assert children() == before
+
+
+@pytest.mark.parametrize(
+    ("order", "error", "message"),
+    [
+        (b"refuse", NotAFeed, "refused"),
+        (b"trip", ParserFailed, "the document cannot be read: KeyError: 'gone'"),
+        (b"nothing", ParserFailed, "the document cannot be read: its reader gave a NoneType"),
+        (b"recurse", ParserFailed, "it is nested too deeply to be read"),
+        (b"eat", ParserDied, "reading it needs more than 200 MiB of memory"),
+        (b"spin", ParserDied, pool.DIED),
+    ],
+)
+async def test_what_goes_wrong_with_a_reader_is_its_document_s_failure(
+    order: bytes, error: type[Exception], message: str
+) -> None:
+    with trio.fail_after(60):
+        async with open_parser(1) as parser:
+            with pytest.raises(error) as raised:
+                await parser.read(readers.obey, order, source_url=URL)
+            assert str(raised.value) == message
+            assert (await parser.read(readers.count, b"", 1, source_url="https://other.example/")).entries

@@ -14,6 +14,7 @@ from digestd.kinds import Tools
 from digestd.kinds import feed as module
 from digestd.kinds.feed import FeedKind
 from digestd.model import Document, PollState, Response, Source, SourceSpec, Step
+from support.asking import GetsOnly
 
 URL = "https://one.example/feed"
 BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -30,7 +31,7 @@ def feed(*guids: str, built: str = "Mon, 23 Nov 2026 10:00:00 GMT", comments: in
 
 
 @dataclass
-class Site:
+class Site(GetsOnly):
     """A server, its clock, and every request it got. Without `honest` it says 304 to every condition."""
 
     body: bytes = feed("1")

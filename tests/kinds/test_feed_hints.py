@@ -10,6 +10,7 @@ from digestd.feed.parse import parse_feed
 from digestd.kinds import Tools
 from digestd.kinds.feed import FeedKind
 from digestd.model import Document, Hints, PollState, Response, Source, SourceSpec, Step
+from support.asking import GetsOnly
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SOURCE = Source(1, SourceSpec("one", "feed", "https://one.example/feed"))
@@ -25,7 +26,7 @@ def feed(count: int, said: str = HINTED) -> bytes:
 
 
 @dataclass
-class Site:
+class Site(GetsOnly):
     """Gives these answers, one after the other."""
 
     answers: list[Response] = field(default_factory=list)

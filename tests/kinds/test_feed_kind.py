@@ -14,6 +14,7 @@ from digestd.feed.shape import remembered
 from digestd.kinds import Tools
 from digestd.kinds.feed import FeedKind
 from digestd.model import Document, Failure, PollState, Response, Source, SourceSpec, Step
+from support.asking import GetsOnly
 
 URL = "https://one.example/feed"
 FEED = b"<rss version='2.0'><channel><item><guid>1</guid></item><item><guid>2</guid></item></channel></rss>"
@@ -23,7 +24,7 @@ HELD = PollState('"held"', "Mon, 23 Nov 2026 10:00:00 GMT", "1:held", SAME_DAY)
 NEWER = {"etag": '"newer"', "last-modified": "Mon, 23 Nov 2026 11:00:00 GMT"}
 
 
-class Answer:
+class Answer(GetsOnly):
     """A server that gives one answer, and remembers what it was asked."""
 
     mark = ""

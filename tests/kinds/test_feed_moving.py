@@ -15,6 +15,7 @@ from digestd.feed.parse import parse_feed
 from digestd.kinds import Http, Tools
 from digestd.kinds.feed import FeedKind
 from digestd.model import Document, PollState, Response, Source, SourceSpec, Step
+from support.asking import GetsOnly
 from support.fault_server import open_server, redirect, respond
 from support.http_door import FEED, opened
 
@@ -32,7 +33,7 @@ def feed(*guids: str, older: str = "") -> bytes:
 
 
 @dataclass
-class Web:
+class Web(GetsOnly):
     """A server, its clock, and every URL that it was asked for. `moved_to` is where permanent redirects lead."""
 
     body: bytes = feed("1")

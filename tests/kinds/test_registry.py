@@ -8,8 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from digestd import kinds
-from digestd.kinds.feed import FeedKind
-from digestd.model import Document
+from digestd.errors import WrongOptions
+from digestd.kinds.feed import FeedKind, FeedOptions
+from digestd.model import Document, Failure, Source, SourceSpec
 
 
 async def unused(body: bytes, url: str, content_type: str | None, *, source_url: str) -> Document:
@@ -45,3 +46,26 @@ def test_what_is_wrong_with_our_own_escapes(installed: dict[str, EntryPoint]) ->
     installed["feed"] = EntryPoint("feed", "digestd.kinds.no_such_module:Kind", kinds.GROUP)
     with pytest.raises(ModuleNotFoundError):
         kinds.load(frozenset({"feed"}), TOOLS)
+    with pytest.raises(ModuleNotFoundError):
+        kinds.schema_of("feed")
+
+
+def test_a_kind_says_what_its_options_have_to_be(installed: dict[str, EntryPoint]) -> None:
+    assert kinds.schema_of("feed") is FeedOptions
+    # What is wrong with it is told where it is loaded.
+    assert kinds.schema_of("foreign") is None
+    assert kinds.schema_of("absent") is None
+    installed["foreign"] = EntryPoint("foreign", "json:dumps", kinds.GROUP)
+    assert kinds.schema_of("foreign") is None
+
+
+def test_what_is_kept_of_options_is_a_failure_where_the_kind_does_not_take_it() -> None:
+    source = Source(1, SourceSpec("one", "feed", "https://one.example/", options={"paging": False}))
+    assert not kinds.options_of(FeedOptions, source).paging
+    odd = Source(1, SourceSpec("one", "feed", "https://one.example/", options={"paging": "perhaps"}))
+    with pytest.raises(WrongOptions) as raised:
+        kinds.options_of(FeedOptions, odd)
+    assert kinds.failure_of(raised.value) == Failure(
+        "settings",
+        "options.paging: should be a valid boolean, unable to interpret input, not 'perhaps'",
+    )

@@ -55,6 +55,19 @@ class TestRecordPages:
         }
         assert await bench.store.claim_pages(1, 60) == PageClaims((), None)
 
+    async def test_an_article_without_a_title_has_that_of_its_page_and_stays_the_same(
+        self, bench: Bench
+    ) -> None:
+        untitled = entry("1", title="")
+        await polled(bench.store, a=[untitled])
+        claim = one(await claimed(bench.store))
+        await bench.store.record_pages([done(claim, title="Of the page")])
+        assert one(bench.articles())["title"] == "Of the page"
+        assert await bench.store.poll_now("a")
+        await polled(bench.store, a=[untitled])
+        row = one(bench.articles())
+        assert (row["title"], row["updates"]) == ("Of the page", 0)
+
     async def test_what_the_feed_gave_stays(self, bench: Bench) -> None:
         await polled(bench.store, a=[entry("1", author="Ada", language="de")])
         claim = one(await claimed(bench.store))

@@ -7,7 +7,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import trio
@@ -30,6 +30,7 @@ class Request:
     target: str
     headers: Mapping[str, str]
     connection: int
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -133,6 +134,10 @@ async def _serve_connection(server: Server, stream: Stream, connection: int) -> 
                 buffered += data
             head, _, buffered = buffered.partition(b"\r\n\r\n")
             request = _request(head, connection)
+            length = int(request.headers.get("content-length", "0"))
+            while len(buffered) < length:
+                buffered += await stream.receive_some(65536)
+            request, buffered = replace(request, body=buffered[:length]), buffered[length:]
             server.requests.append(request)
             handler = server.handlers.get(request.path, respond(status=404))
             await handler(Exchange(request, stream))

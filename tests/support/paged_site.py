@@ -16,6 +16,7 @@ from digestd.kinds import Tools
 from digestd.kinds.feed import FeedKind
 from digestd.model import Document, PollState, Response, Source, SourceSpec, Step
 from digestd.store import Claim, ClaimRequest, Lease, LeaseLost, Recorded, Refused, StepRecord, Wait
+from support.asking import GetsOnly
 from support.memory_store import MemoryStore
 from support.polling import EPOCH, Bench
 
@@ -34,7 +35,7 @@ def atom(guids: Sequence[str], older: str = "", relation: str = "next") -> bytes
 
 
 @dataclass
-class PagedSite:
+class PagedSite(GetsOnly):
     """A server of `size` entries a page, the newest first. `asked` are the pages that were asked for; `trouble` is
     called with the number of each request and may raise; `pages` are served instead, by URL."""
 

@@ -31,6 +31,7 @@ from digestd.model import (
     SourceStatus,
     Step,
 )
+from support.asking import GetsOnly
 from support.memory_store import MemoryStore
 
 EPOCH = datetime(2026, 11, 23, tzinfo=UTC)
@@ -50,7 +51,7 @@ class FunctionKind:
         return await self._step(source, state)
 
 
-class NoHttp:
+class NoHttp(GetsOnly):
     """For kinds that ask nobody."""
 
     mark = ""

@@ -16,7 +16,7 @@ from digestd.feed.text import strip_controls
 
 def load_configuration(file: Path | None) -> Configuration:
     """See :func:`digestd.config.load`; for the environment of this process and the kinds installed beside it."""
-    return config.load(file, os.environ, kinds.registered())
+    return config.load(file, os.environ, kinds.registered(), kinds.schema_of)
 
 
 def resolve_level(configuration: Configuration, option: str | None) -> str:

@@ -24,9 +24,8 @@ Result = TypeVar("Result")
 def add(file: Path | None, level: str | None, entry: Mapping[str, Any]) -> int:
     """Add the source that `entry` describes, as a file would; returns the exit status."""
     config = prepared(file, level)
-    spec = checked_source(
-        {name: value for name, value in entry.items() if value is not None}, kinds.registered()
-    )
+    given = {name: value for name, value in entry.items() if value is not None}
+    spec = checked_source(given, kinds.registered(), kinds.schema_of)
     if any(spec.name == known.name for known in config.sources):
         raise ConfigurationError([f"{spec.name!r} stands in {config.file}: change it there"])
     if not _ask(config, lambda store: store.add_source(spec), create_file=True):

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from digestd.config import environment
 from digestd.config.environment import Environment
+from digestd.config.kind_options import SchemaOf, no_schema
 from digestd.config.secrets import Secrets
 from digestd.config.settings import (
     DatabaseSettings,
@@ -84,10 +85,16 @@ def content_of(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def load(option: Path | None, environ: Mapping[str, str], kinds: Collection[str]) -> Configuration:
+def load(
+    option: Path | None,
+    environ: Mapping[str, str],
+    kinds: Collection[str],
+    schema_of: SchemaOf = no_schema,
+) -> Configuration:
     """Read the settings file (see :func:`find_file`), the environment and the files of sources.
 
-    `kinds` are the names a source's kind may have. Raises :class:`digestd.errors.ConfigurationError` with every
+    `kinds` are the names a source's kind may have, and `schema_of` gives what the options of each of them have to be;
+    it is asked for those alone that are used. Raises :class:`digestd.errors.ConfigurationError` with every
     mistake found; nothing is in force then.
     """
     file = find_file(option, environ)
@@ -100,7 +107,7 @@ def load(option: Path | None, environ: Mapping[str, str], kinds: Collection[str]
     problems = list(_section_problems(data, shown))
     env = environment.read(environ)
     problems += env.problems
-    sources = SourceList(kinds)
+    sources = SourceList(kinds, schema_of)
     _read_sources(sources, data, file, environ)
     problems += sources.problems
     settings = None if problems else _merge(data, env, problems)
@@ -123,7 +130,11 @@ def _missing_secrets(specs: Iterable[SourceSpec], secrets: Secrets) -> Iterator[
         except ConfigurationError as error:
             yield from error.problems
         else:
-            if access is not None and access.headers and not spec.url.startswith("https:"):
+            if (
+                access is not None
+                and (access.headers or access.secrets)
+                and not spec.url.startswith("https:")
+            ):
                 yield f"source {spec.name!r}: its secrets are sent without TLS, for everyone on the way to read"
 
 

@@ -42,7 +42,8 @@ class Access:
     them), a proxy of its own, and what its TLS needs. All of it belongs to the source's own origin.
 
     `ca_file` holds the authorities to trust instead of the system's. `client_certificate` and `client_key` are what we
-    show of ourselves; the key may stand in the file of the certificate. `hidden` are all secrets in it.
+    show of ourselves; the key may stand in the file of the certificate. `secrets` are those that the source's kind asks
+    for, by the name of their option. `hidden` are all secrets in it.
     """
 
     headers: Mapping[str, Secret] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class Access:
     client_certificate: Path | None = None
     client_key: Path | None = None
     client_key_password: Secret | None = None
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
     hidden: tuple[Secret, ...] = ()
 
     def redacted(self, text: str) -> str:

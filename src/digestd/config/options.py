@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 
 from digestd.config.access import Secret
 from digestd.config.settings import Section
@@ -45,7 +45,24 @@ _REFUSALS: tuple[tuple[str, tuple[str, ...]], ...] = (
 _REFUSED = {name: reason for reason, names in _REFUSALS for name in names}
 
 
-def _secret(value: Any) -> Any:
+class Marked:
+    """Says of an option what it holds: a `secret`, or the `path` of a file."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: Literal["secret", "path"]) -> None:
+        self.what = what
+
+
+SECRET = "secret"  # noqa: S105 - a word
+"""The key under which a secret that a kind asks for is kept by its reference."""
+KEPT = "kept"
+"""The context in which options are read as they are kept: their secrets are references by then."""
+
+
+def _secret(value: Any, info: ValidationInfo) -> Any:
+    if info.context == KEPT:
+        return value
     if isinstance(value, dict):
         return _reference(value)
     # Never with the value: it is the secret.
@@ -82,7 +99,7 @@ def unfit(value: str) -> str | None:
     )
 
 
-SecretValue = Annotated[Any, BeforeValidator(_secret)]
+SecretValue = Annotated[Any, BeforeValidator(_secret), Marked("secret")]
 PathValue = Annotated[Any, BeforeValidator(_path)]
 
 
@@ -130,17 +147,25 @@ class AccessOptions(Section):
         return self
 
 
-class ReadingOptions(Section):
-    """The options that say how a source is read, and how often."""
+class RhythmOptions(Section):
+    """The options that say how often a source is polled, whatever its kind."""
 
-    paging: bool = True
     adaptive: bool | None = None
     hints: bool = True
     longest_hint_seconds: float | None = Field(default=None, ge=0, le=7 * 86_400, allow_inf_nan=False)
 
 
+class ReadingOptions(RhythmOptions):
+    """Those, and the one that says how a feed is read."""
+
+    paging: bool = True
+
+
 _SECTIONS = (AccessOptions, ReadingOptions)
 _NAMES = [name for section in _SECTIONS for name in section.model_fields]
+
+COMMON_OPTIONS = ("content", *AccessOptions.model_fields, *RhythmOptions.model_fields)
+"""The options that every kind of source has."""
 
 
 def checked(options: Mapping[str, Any]) -> None:
@@ -173,9 +198,12 @@ def _wordings(error: ValidationError) -> list[str]:
     return wordings
 
 
-def sealed(options: Mapping[str, Any], name: str, folder: Path) -> tuple[dict[str, Any], dict[str, Secret]]:
+def sealed(
+    options: Mapping[str, Any], name: str, folder: Path, also: Collection[str] = ()
+) -> tuple[dict[str, Any], dict[str, Secret]]:
     """The `options` of the source `name` as they may be kept, and the secrets that stood in them, by the place that
-    `{setting: PLACE}` names instead. Paths become absolute, seen from `folder`."""
+    `{setting: PLACE}` names instead. Paths become absolute, seen from `folder`. The options `also` are secrets that its
+    kind asks for, and are kept as `{secret: REFERENCE}`, so that they are known for such without the kind."""
     found: dict[str, Secret] = {}
 
     def seal(value: Any, place: str) -> Any:
@@ -194,4 +222,6 @@ def sealed(options: Mapping[str, Any], name: str, folder: Path) -> tuple[dict[st
             kept[option] = str((folder / options[option]).absolute())
     if basic := options.get("basic_auth"):
         kept["basic_auth"] = basic | {"password": seal(basic["password"], "basic_auth.password")}
+    for option in set(also) & options.keys():
+        kept[option] = options[option] and {SECRET: seal(options[option], option)}
     return kept, found

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from digestd.config.access import Access, Secret
-from digestd.config.options import AccessOptions, Reference, unfit
+from digestd.config.options import SECRET, AccessOptions, Reference, unfit
 from digestd.errors import ConfigurationError
 from digestd.model import SourceSpec
 
@@ -26,7 +26,9 @@ class Secrets:
 
     def wanted_by(self, spec: SourceSpec) -> bool:
         """Whether the options of `spec` ask for any."""
-        return bool(spec.options) and not AccessOptions.model_fields.keys().isdisjoint(spec.options)
+        if not spec.options:
+            return False
+        return not AccessOptions.model_fields.keys().isdisjoint(spec.options) or bool(_asked_for(spec))
 
     def access_of(self, spec: SourceSpec) -> Access:
         """With what the source `spec` is asked. What files hold is read anew, so that it can be changed under a running
@@ -80,6 +82,9 @@ class _Reading:
             client_certificate=self._file("client_certificate"),
             client_key=self._file("client_key"),
             client_key_password=self._secret("client_key_password", options.get("client_key_password")),
+            secrets={
+                name: self._found(name, reference) for name, reference in _asked_for(self._spec).items()
+            },
             hidden=tuple(self._hidden),
         )
 
@@ -140,6 +145,15 @@ class _Reading:
 
     def _wrong(self, place: str, problem: str) -> ConfigurationError:
         return ConfigurationError([f"source {self._spec.name!r}: options: {place}: {problem}"])
+
+
+def _asked_for(spec: SourceSpec) -> dict[str, Reference]:
+    """The secrets that the kind of `spec` asks for, by option."""
+    return {
+        name: value[SECRET]
+        for name, value in spec.options.items()
+        if isinstance(value, dict) and value.keys() == {SECRET} and isinstance(value[SECRET], dict)
+    }
 
 
 def _of_url(url: str) -> tuple[Secret, ...]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
 from digestd.config.access import Secret
+from digestd.config.kind_options import SchemaOf, Settled, no_schema, secret_options, settled
 from digestd.config.options import checked, sealed
 from digestd.config.settings import Interval, Seconds, Section
 from digestd.config.urls import url_problem
@@ -25,7 +28,7 @@ class SourceEntry(Section):
 
     name: str = Field(min_length=1, max_length=200)
     kind: str = "feed"
-    url: str = Field(min_length=1)
+    url: str | None = Field(default=None, min_length=1)
     enabled: bool = True
     category: str | None = None
     language: str | None = None
@@ -58,18 +61,29 @@ class SourceEntry(Section):
 
     @field_validator("url")
     @classmethod
-    def _askable(cls, url: str) -> str:
-        reason = url_problem(url)
+    def _askable(cls, url: str | None) -> str | None:
+        reason = None if url is None else url_problem(url)
         if reason:
             raise ValueError(reason)
         return url
 
 
-class SourceList:
-    """Gathers sources over several files, and every mistake in them."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a source stands, in words, and the folder that its relative paths are seen from."""
 
-    def __init__(self, kinds: Collection[str]) -> None:
+    shown: str
+    folder: Path
+
+
+class SourceList:
+    """Gathers sources over several files, and every mistake in them. `kinds` are the names that a kind may have, and
+    `schema_of` gives what their options have to be."""
+
+    def __init__(self, kinds: Collection[str], schema_of: SchemaOf = no_schema) -> None:
         self._kinds = kinds
+        # Asked once for each kind: the first time, that imports it.
+        self._schema_of = cache(schema_of)
         self._places: dict[str, str] = {}
         self.files: list[Path] = []
         self.content: str | None = None
@@ -113,9 +127,23 @@ class SourceList:
             yield f"{shown}: name: used before at {self._places[entry.name]}; every source needs a name of its own"
         else:
             self._places[entry.name] = place
-            options, literals = sealed(entry.options, entry.name, folder)
-            self.literals |= literals
-            self.specs.append(SourceSpec(**{**entry.model_dump(), "options": options}))
+            yield from self._settle(entry, _Place(shown, folder))
+
+    def _settle(self, entry: SourceEntry, place: _Place) -> Iterator[str]:
+        """Add the source of `entry`, unless its kind has something against it."""
+        schema = self._schema_of(entry.kind)
+        if schema is not None:
+            found = settled(schema, entry.kind, entry.options, entry.url, place.folder)
+        elif entry.url is None:
+            found = ["url: missing; every source needs one"]
+        else:
+            found = Settled(entry.options, entry.url)
+        if isinstance(found, list):
+            yield from (f"{place.shown}: {problem}" for problem in found)
+            return
+        options, literals = sealed(found.options, entry.name, place.folder, also=secret_options(schema))
+        self.literals |= literals
+        self.specs.append(SourceSpec(**{**entry.model_dump(), "url": found.url, "options": options}))
 
 
 def _known(kind: str, kinds: Collection[str]) -> str:
@@ -123,10 +151,12 @@ def _known(kind: str, kinds: Collection[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known kinds: {', '.join(sorted(kinds))}"
 
 
-def checked_source(data: Mapping[str, Any], kinds: Collection[str]) -> SourceSpec:
+def checked_source(
+    data: Mapping[str, Any], kinds: Collection[str], schema_of: SchemaOf = no_schema
+) -> SourceSpec:
     """The source that `data` describes, as an item of a file does. Raises
     :class:`digestd.errors.ConfigurationError` with every mistake in it."""
-    sources = SourceList(kinds)
+    sources = SourceList(kinds, schema_of)
     sources.add([dict(data)], "the command")
     if sources.problems:
         raise ConfigurationError(

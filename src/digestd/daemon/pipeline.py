@@ -117,7 +117,7 @@ async def open_pipeline(
             bell = Bell()
             chance = random.Random()  # noqa: S311 - jitter is no secret
             used = frozenset(status.source.spec.kind for status in enabled)
-            loaded = Kinds(kinds.Tools(parse_feed=parse), used)
+            loaded = Kinds(kinds.Tools(parse_feed=parse, read=parse.read), used)
             statuses = [status for status in enabled if loaded.has(status.source.spec)]
             doors = Doors(http, config.secrets)
             poller = Poller(

@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from digestd.model import Document, Hints, PollState, Response
+from digestd.model import Document, Hints, PollState, Response, Step
 
 NEWEST_ENTRIES = 20
 """How many entries, the newest, show how often there are any."""
@@ -117,6 +117,13 @@ def caching(state: PollState, response: Response, now: datetime) -> PollState:
         return state
     rest = {name: value for name, value in cursor.items() if name != _HINTS}
     return replace(state, cursor={**rest, _HINTS: kept} if kept else rest or None)
+
+
+def cached(step: Step, response: Response, now: datetime) -> Step:
+    """`step` with what its `response` says of caching, which is remembered for those that say nothing."""
+    state = caching(step.next_state, response, now)
+    seconds = remembered(state.cursor).cache_seconds
+    return replace(step, next_state=state, hints=replace(step.hints, cache_seconds=seconds))
 
 
 def to_cursor(hints: Hints) -> dict[str, object]:

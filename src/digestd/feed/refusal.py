@@ -32,9 +32,9 @@ _ENTRY = re.compile(r"<(?:[a-z][\w.-]{0,40}:)?(?:item|entry)[\s/>]", re.IGNORECA
 _NO_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\ufffd]")
 
 
-def not_a_feed(raw: str) -> NotAFeed:
-    """The error for `raw`, the text of a document that is no feed; it says what the document is instead."""
-    return NotAFeed(f"{_description(raw[:_LOOKED_AT])} came instead of a feed")
+def not_a_feed(raw: str, wanted: str = "a feed") -> NotAFeed:
+    """The error for `raw`, the text of a document that is not what was `wanted`; it says what it is instead."""
+    return NotAFeed(f"{_description(raw[:_LOOKED_AT])} came instead of {wanted}")
 
 
 def looks_like_html(text: str) -> bool:

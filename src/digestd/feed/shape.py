@@ -93,6 +93,12 @@ def explain(refusal: str, body: bytes, url: str, headers: Mapping[str, str]) -> 
     return ": ".join((refusal, "; ".join(said))) if said else refusal
 
 
+def wall(body: bytes, url: str, headers: Mapping[str, str]) -> str | None:
+    """What stands before what was asked for, in the page `body` that came from `url` with `headers` (lower-case names),
+    and what to do about it; None where nothing is known to. Never raises."""
+    return _wall(decode(body[:_LOOKED_AT], headers.get("content-type")), url, headers)
+
+
 def accepted(headers: Mapping[str, str]) -> str:
     """What to tell of an answer 202, which brings no document yet (RFC 9110, 15.3.3), with these `headers`."""
     sentence = "the server answered 202 Accepted, and there is no document yet"

@@ -9,7 +9,8 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar
-from typing import Any, NoReturn, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
+from urllib.parse import urlencode
 
 import httpcore2
 import httpx2
@@ -33,7 +34,7 @@ from digestd.ingest.network.coding import ACCEPT_ENCODING
 from digestd.ingest.network.resolve import Resolver
 from digestd.ingest.network.statuses import retry_after_seconds, sentence
 from digestd.ingest.network.transport import LOCATION, WAY, open_transport
-from digestd.ingest.network.urls import REDIRECTS, carried, masked, redirected, same_origin, target_of
+from digestd.ingest.network.urls import REDIRECTS, Target, carried, masked, redirected, same_origin, target_of
 from digestd.ingest.network.ways import Own, Way, way_of
 from digestd.ingest.politeness import Hosts
 from digestd.model import Response
@@ -46,6 +47,9 @@ _PERMANENT = frozenset({301, 308})
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _QUOTED_CHARACTERS = 200
 _CONNECT_SECONDS = 10.0
+_FORM = "application/x-www-form-urlencoded"
+# What an API says with an error is for a sentence, not for a parser.
+_ERROR_BYTES = 64 * 1024
 
 
 Permit: TypeAlias = Callable[[str], Awaitable[None]]
@@ -117,6 +121,17 @@ class _NoCookies(CookieJar):
 
 
 @dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked beside a URL: with which header fields, what is taken of an answer, a form to post, and whether
+    an answer of any status is one."""
+
+    headers: dict[str, str]
+    wanted: Wanted
+    form: bytes | None = None
+    any_status: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class _Redirect:
     """An answer that sends on to `location`, for good (RFC 9110, 15.4) where it is `permanent`."""
 
@@ -141,7 +156,7 @@ class HttpClient:
 
         Raises :class:`~digestd.errors.BadURL`.
         """
-        own = Own(target_of(url).url, access.headers, way_of(access))
+        own = Own(target_of(url).url, access.headers, way_of(access), access.secrets)
         return HttpClient(self._client, self._limits, self._hosts, own)
 
     @property
@@ -171,30 +186,61 @@ class HttpClient:
         429, and 503 with `Retry-After`, pause the host that answered.
         """
         target = target_of(url)
+        wanted = Wanted(self._limits.max_body_bytes, only, cut_at)
+        if within is not None and within.bytes < wanted.max_bytes:
+            wanted = replace(wanted, max_bytes=within.bytes, limit_name=within.name)
+        return await self._answer(target, _Question(self._fields(target, headers), wanted), permit)
+
+    async def ask(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Response:
+        """See :meth:`digestd.kinds.Http.ask`."""
+        target = target_of(url)
+        fields = self._fields(target, headers)
+        posted = None if form is None else urlencode(form).encode("ascii")
+        if posted is not None:
+            fields["content-type"] = _FORM
+        question = _Question(fields, Wanted(self._limits.max_body_bytes), posted, any_status=True)
+        return await self._answer(target, question, None)
+
+    def leave_alone(self, url: str, seconds: float) -> None:
+        """See :meth:`digestd.kinds.Http.leave_alone`."""
+        self._hosts.pause(url, seconds)
+
+    def secret(self, option: str) -> str | None:
+        """See :meth:`digestd.kinds.Http.secret`."""
+        found = self._own.secrets.get(option)
+        return None if found is None else found.reveal()
+
+    def _fields(self, target: Target, headers: Mapping[str, str] | None) -> dict[str, str]:
         asked = {name.lower(): value for name, value in (headers or {}).items()}
         asked |= self._own.headers_for(target.url)
         if target.authorization is not None:
             asked.setdefault("authorization", target.authorization)
-        wanted = Wanted(self._limits.max_body_bytes, only, cut_at)
-        if within is not None and within.bytes < wanted.max_bytes:
-            wanted = replace(wanted, max_bytes=within.bytes, limit_name=within.name)
+        return asked
+
+    async def _answer(self, target: Target, question: _Question, permit: Permit | None) -> Response:
         seconds = self._limits.timeout_seconds
         try:
             with trio.fail_after(seconds):
-                return await self._follow(target.url, asked, wanted, permit)
+                return await self._follow(target.url, question, permit)
         except trio.TooSlowError:
             raise FetchTimeout(f"no complete answer within {seconds:g} s (fetch.timeout_seconds)") from None
 
-    async def _follow(
-        self, url: httpx2.URL, headers: dict[str, str], wanted: Wanted, permit: Permit | None
-    ) -> Response:
+    async def _follow(self, url: httpx2.URL, question: _Question, permit: Permit | None) -> Response:
         visited = {url}
         moved_to, moving = None, True
         way = self._own.way_to(url)
         while True:
-            answer = await self._exchange(url, headers, wanted, way, hops=len(visited) - 1)
+            answer = await self._exchange(url, question, way, hops=len(visited) - 1)
             if isinstance(answer, Response):
                 return replace(answer, moved_to=moved_to)
+            if question.form is not None:
+                raise RedirectFailed("what was posted is sent on to another address, and not sent again")
             onward = redirected(url, answer.location)
             if onward in visited:
                 raise RedirectFailed(f"the redirects go in a circle at {masked(onward)}")
@@ -205,7 +251,7 @@ class HttpClient:
                 await permit(str(onward))
             self._count(url, onward)
             if not same_origin(url, onward):
-                headers = carried(headers)
+                question = replace(question, headers=carried(question.headers))
                 way = way and way.abroad()
             moving = moving and answer.permanent
             moved_to = str(onward) if moving else moved_to
@@ -225,11 +271,12 @@ class HttpClient:
         self._hosts.count(target)
 
     async def _exchange(
-        self, url: httpx2.URL, headers: dict[str, str], wanted: Wanted, way: Way | None, *, hops: int
+        self, url: httpx2.URL, question: _Question, way: Way | None, *, hops: int
     ) -> Response | _Redirect:
         """Ask once."""
+        headers, wanted = question.headers, question.wanted
         with _translated():
-            response = await self._send(url, headers, way)
+            response = await self._send(url, question, way)
             async with aclosing(response):
                 status = response.status_code
                 if status not in _PAUSING:
@@ -241,21 +288,29 @@ class HttpClient:
                     await drain(response)
                     return Response(str(url), status, _fields(response), b"")
                 if not _brings_document(status, headers):
-                    self._refuse(url, response, hops)
+                    refusal = self._refused(url, response, hops)
+                    if not question.any_status:
+                        raise refusal
+                    wanted = replace(wanted, cut_at=_ERROR_BYTES)
                 body = await read(response, wanted)
                 return Response(str(url), status, _fields(response), body)
 
-    async def _send(self, url: httpx2.URL, headers: dict[str, str], way: Way | None) -> httpx2.Response:
+    async def _send(self, url: httpx2.URL, question: _Question, way: Way | None) -> httpx2.Response:
+        asked = question.headers.items()
         try:
             # Field values are kept as latin-1 (RFC 9110, 5.5), so that validators go back byte for byte.
-            fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+            fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in asked]
         except UnicodeEncodeError as error:
             raise BadURL("a header of the request has characters that HTTP cannot carry") from error
         extensions = None if way is None else {WAY: way}
-        request = self._client.build_request("GET", url, headers=fields, extensions=extensions)
+        method = "GET" if question.form is None else "POST"
+        request = self._client.build_request(
+            method, url, headers=fields, content=question.form, extensions=extensions
+        )
         return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
 
-    def _refuse(self, url: httpx2.URL, response: httpx2.Response, hops: int) -> NoReturn:
+    def _refused(self, url: httpx2.URL, response: httpx2.Response, hops: int) -> HTTPStatus:
+        """What an answer without a document means; the host is paused where it asks for that."""
         status = response.status_code
         fields = response.headers
         now = datetime.now(UTC)
@@ -265,7 +320,7 @@ class HttpClient:
         elif status == 503:
             self._hosts.answered(str(url), status)
         message = shape.accepted(fields) if status == 202 else sentence(status, masked(url) if hops else None)
-        raise HTTPStatus(message, status=status, retry_after=retry_after)
+        return HTTPStatus(message, status=status, retry_after=retry_after)
 
 
 def _brings_document(status: int, asked: Mapping[str, str]) -> bool:

@@ -99,6 +99,7 @@ class Hosts:
         self._delay_seconds = delay_seconds
         self._named = named
         self._hosts: OrderedDict[str, HostRecord] = OrderedDict()
+        self._budgets: dict[str, dict[int, float]] = {}
         self._new_pauses: dict[str, float] = {}
         self._waiting = 0
 
@@ -180,6 +181,27 @@ class Hosts:
         """
         self._record(self.key_of(url)).asked_seconds = min(seconds or 0.0, LONGEST_SPACING_SECONDS)
 
+    def budget(self, source_id: int, url: str, seconds: float | None) -> None:
+        """Keep starts at the host of `url` at least `seconds` apart because of the source with this id, until it says
+        otherwise; None where it wants nothing (any more).
+
+        The longest that a source wants holds for all that ask the host, private hosts included. A spacing that the
+        operator named for the host goes over it.
+        """
+        key = self.key_of(url)
+        wanted = self._budgets.get(key, {})
+        if wanted.get(source_id) == seconds:
+            return
+        if seconds is None:
+            del wanted[source_id]
+        else:
+            wanted[source_id] = seconds
+        self._budgets[key] = wanted
+        if not wanted:
+            del self._budgets[key]
+        if (host := self._hosts.get(key)) is not None:
+            host.delay_seconds = self._delay_of(key)
+
     def paused_for(self, url: str) -> float:
         """For how many seconds more the host of `url` is paused: 0 when it is not."""
         host = self._hosts.get(self.key_of(url))
@@ -199,13 +221,21 @@ class Hosts:
         return host
 
     def _new_host(self, key: str) -> HostRecord:
+        return HostRecord(self._settings_of(key).concurrency or self._concurrency, self._delay_of(key))
+
+    def _settings_of(self, key: str) -> HostSettings:
         # A key with a port stands for one host; of an address, what is before the last colon is all of it.
-        host = key.rpartition(":")[0]
-        own = self._named.get(host or key) or HostSettings()
-        delay_seconds = own.delay_seconds
-        if delay_seconds is None:
-            delay_seconds = 0.0 if is_private_host(host) else self._delay_seconds
-        return HostRecord(own.concurrency or self._concurrency, delay_seconds)
+        return self._named.get(key.rpartition(":")[0] or key) or HostSettings()
+
+    def _delay_of(self, key: str) -> float:
+        if key.startswith("file:"):
+            # Files of this machine, whose owner reads them.
+            return 0.0
+        named = self._settings_of(key).delay_seconds
+        if named is not None:
+            return named
+        usual = 0.0 if is_private_host(key.rpartition(":")[0]) else self._delay_seconds
+        return max([usual, *self._budgets.get(key, {}).values()])
 
     def _drop_idle(self) -> None:
         """Look at the two records that were looked at longest ago: two looks for each new one bound them."""

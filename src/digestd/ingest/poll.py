@@ -13,7 +13,7 @@ import trio
 
 from digestd.config import WorkerSettings
 from digestd.config.access import Access
-from digestd.errors import BadURL, ConfigurationError, HostPaused, StoreUnavailable
+from digestd.errors import BadURL, ConfigurationError, HostPaused, SourceError, StoreUnavailable
 from digestd.feed.outage import OutageDetector
 from digestd.feed.silence import is_labelled
 from digestd.ingest.bell import Bell
@@ -36,10 +36,10 @@ from digestd.ingest.verdict import (
     redacted,
     unequipped,
 )
-from digestd.kinds import Kind
+from digestd.kinds import Http, Kind, failure_of
 from digestd.log import bound, get_logger
 from digestd.metrics import Metrics
-from digestd.model import Failure, Outcome, PollState, Step, mask_guid
+from digestd.model import Failure, Outcome, PollState, Source, Step, mask_guid
 from digestd.store import Claim, Fetched, Lease, LeaseLost, Recorded, Refused, StepRecord, Wait
 
 LEASE_MARGIN_SECONDS = 15.0
@@ -51,7 +51,8 @@ class PollResult:
     """How one poll ended, and in how many seconds the source is due again.
 
     `failing` says whether the source's last poll counts as failed. `outcome` is None where the poll was put off or its
-    lease was lost: it then counts neither way, and `failure` says why where that is known.
+    lease was lost: it then counts neither way, and `failure` says why where that is known. `goes_on` says that some of
+    it was done, and that its host is to be asked for the rest in a while.
     """
 
     name: str
@@ -61,6 +62,7 @@ class PollResult:
     articles_new: int = 0
     articles_updated: int = 0
     failure: Failure | None = None
+    goes_on: bool = False
 
 
 class Poller:
@@ -144,6 +146,23 @@ class Poller:
         finally:
             del self._unreached[call]
 
+    def spacing_of(self, source: Source) -> float | None:
+        """How far apart starts at the host of `source` have to be, as its kind says; None where that has no say."""
+        wants = getattr(self._kinds.get(source.spec.kind), "spacing_seconds", None)
+        if wants is None:
+            return None
+        try:
+            return float(wants(source))
+        except SourceError:
+            # Its poll tells what is wrong with it.
+            return None
+        # The border round all kinds: without its budget a source is polled as all others.
+        except Exception:  # noqa: BLE001 - see above
+            get_logger().exception(
+                "worker.kind.broken", kind=source.spec.kind, effect="its budget is not kept"
+            )
+            return None
+
     def tell_put_off(self, name: str, wait: Wait) -> None:
         """Name a source that is suspected of killing the process, wherever failures show."""
         error = f"{wait.unfinished_claims} polls in a row never ended: this source may be crashing digestd"
@@ -183,6 +202,7 @@ class Poller:
             course.articles_new,
             course.articles_updated,
             step.failure,
+            goes_on=course.steps > 1 and step.failure is not None and step.failure.cause == HostPaused.cause,
         )
         kind = claim.source.spec.kind
         # It becomes a label of metrics, each value of which is kept for good.
@@ -218,7 +238,7 @@ class Poller:
                 except (ConfigurationError, BadURL) as error:
                     return unequipped(state, error), None
                 async with self._large_bodies.step():
-                    step = await self._kinds[kind].step(claim.source, state, http)
+                    step = await self._asked(claim.source, state, http)
             # The border round all kinds, third parties' too: what is not a value is a bug, kept apart from Cancelled.
             except* Exception as group:  # noqa: BLE001 - see above
                 bug = group
@@ -233,7 +253,16 @@ class Poller:
         self._watch_network(claim.source.url, step.failure)
         return step, None
 
+    async def _asked(self, source: Source, state: PollState, http: Http) -> Step:
+        try:
+            return await self._kinds[source.spec.kind].step(source, state, http)
+        except SourceError as error:
+            return Step(next_state=state, failure=failure_of(error))
+
     def _watch_network(self, url: str, failure: Failure | None) -> None:
+        if not url.startswith(("http:", "https:")):
+            # What stands in files says nothing of the network.
+            return
         host = host_of(url)
         if failure is None or failure.cause in ANSWERED:
             if self._network.answered(host, trio.current_time()):

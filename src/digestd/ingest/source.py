@@ -19,7 +19,7 @@ from digestd.ingest.slots import Slots
 from digestd.ingest.storing import TURN_KEPT_SECONDS, StoreAccess
 from digestd.ingest.verdict import UNREACHED
 from digestd.log import Crashes, get_logger
-from digestd.model import UNFINISHED_CLAIMS_LIMIT, Failure, SourceStatus
+from digestd.model import UNFINISHED_CLAIMS_LIMIT, Failure, Source, SourceStatus
 from digestd.store import Claim, ClaimRequest, Gone, Refused, Wait
 
 LONGEST_SLEEP_SECONDS = 900.0
@@ -72,6 +72,8 @@ class SourceLife:
         self._polls_to_prove = 1
         self._unreached = self._hurries = False
         self._around = around
+        self._budgeted_at: str | None = None
+        self._keep_budget(status.source)
         self._woken = trio.Event()
         self._wakes_at = -math.inf
         self._due_at: float | None = None
@@ -86,10 +88,25 @@ class SourceLife:
         before its end. A poll in flight is not touched."""
         self.name = status.source.name
         self._url = status.source.url
+        self._keep_budget(status.source)
         due = status.due_in_seconds or 0.0
         if trio.current_time() + due < self._wakes_at:
             self._due_at = trio.current_time() + due
             self._woken.set()
+
+    def leave(self) -> None:
+        """Say that the source is not polled here any more: its host need not keep what it wants."""
+        if self._budgeted_at is not None:
+            self._around.hosts.budget(self._id, self._budgeted_at, None)
+            self._budgeted_at = None
+
+    def _keep_budget(self, source: Source) -> None:
+        seconds = self._around.poller.spacing_of(source)
+        if self._budgeted_at not in (None, source.url):
+            self.leave()
+        if seconds is not None or self._budgeted_at is not None:
+            self._around.hosts.budget(self._id, source.url, seconds)
+            self._budgeted_at = source.url
 
     async def run(self, first_delay: float) -> None:
         """Poll for ever, first after `first_delay` seconds; returns at shutdown, or when the source is gone, which is
@@ -120,12 +137,15 @@ class SourceLife:
     async def once(self, *, force: bool) -> PollResult | Wait | Gone | None:
         """One round without sleep; `force` polls though the source is not due. None means shutdown came first.
 
-        A host that wants to be left alone for longer than a few seconds is not waited for. A store that is away for the
-        whole of a minute is a failed poll.
+        A host that wants to be left alone for longer than a few seconds is not waited for; between the steps of a poll
+        that the spacing of its host divides, it is. A store that is away for the whole of a minute is a failed poll.
         """
         deadline = trio.current_time() + 60
         while True:
             answer = await self._round(0, force=force, longest_pause=LONGEST_PAUSE_ONCE_SECONDS)
+            if isinstance(answer, PollResult) and answer.goes_on:
+                force = True
+                continue
             if isinstance(answer, Wait) and answer.reason in HELD_UP:
                 # The next turn waits for it, or says that it takes too long.
                 continue

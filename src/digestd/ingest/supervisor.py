@@ -55,6 +55,7 @@ class Supervisor:
             if life is not None and scope is not None:
                 # Its end may take a moment: enabled again meanwhile, the source gets a task of its own.
                 del self._lives[source_id]
+                life.leave()
                 scope.cancel()
         elif life is None:
             self._metrics.source_state(status.source.name, status.state)
@@ -87,6 +88,7 @@ class Supervisor:
                 # A successor may have its place already.
                 if self._lives.get(source_id, (None, None))[0] is life:
                     del self._lives[source_id]
+                    life.leave()
 
 
 async def supervise(life: SourceLife, first_delay: float, around: Surroundings, metrics: Metrics) -> None:

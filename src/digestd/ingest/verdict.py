@@ -142,7 +142,7 @@ def record_of(
         entries=tuple(entry for document in step.documents for entry in document.entries),
         skip_pages=_FROM_FEED if from_feed else None if extract else _NOT_EXTRACTED,
         left_out=tuple(one for document in step.documents for one in document.left_out),
-        last_error=_words(failure, f"shape: {remark}" if remark else _silence(step, now)),
+        last_error=_words(failure, f"shape: {remark}" if remark else _silence(step, now) or _remark(step)),
         final=final,
         effective_url=moved.effective_url,
         whole=step.whole and not step.more,
@@ -159,6 +159,10 @@ def _words(failure: Failure | None, remark: str | None) -> str | None:
     if failure is not None:
         return f"{failure.cause}: {failure.message}"[:_LONGEST_MESSAGE]
     return remark and remark[:_LONGEST_MESSAGE]
+
+
+def _remark(step: Step) -> str | None:
+    return step.remark and f"remark: {step.remark}"
 
 
 def _silence(step: Step, now: datetime) -> str | None:

@@ -1,7 +1,9 @@
 """The interface every kind of source stands behind, and the registry that finds the kinds.
 
 A kind is registered in the entry-point group `digestd.kinds` under its name, as a callable that takes
-:class:`Tools` and gives a :class:`Kind`; digestd's own kinds are registered the same way.
+:class:`Tools` and gives a :class:`Kind`; digestd's own kinds are registered the same way. The callable (mostly the
+class itself) may have an attribute `options`: a :class:`~digestd.config.kind_options.KindOptions`, by which the options
+of its sources are checked wherever settings are read.
 """
 
 from __future__ import annotations
@@ -10,12 +12,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
+from pydantic import BaseModel
+
+from digestd.config.kind_options import kept_options
+from digestd.errors import HTTPStatus, SourceError, WrongOptions
 from digestd.log import get_logger
-from digestd.model import Document, PollState, Response, Source, Step
+from digestd.model import Document, Failure, PollState, Response, Source, Step
 
 GROUP = "digestd.kinds"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+Reader: TypeAlias = Callable[..., Document] | str
+"""A pure function of a module, or `module:function`, its name, where the daemon shall not import what it needs."""
 
 
 class Http(Protocol):
@@ -51,6 +62,35 @@ class Http(Protocol):
         """
         ...
 
+    async def ask(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Ask an API at `url`, and read its answer whatever its status is.
+
+        As :meth:`get`, but a status of 400 or more, and 2xx without a document, are answers, too, with the first 64 KiB
+        of what is said with them. With `form`, that is posted (application/x-www-form-urlencoded), and nobody is sent
+        on. 429, and 503 with `Retry-After`, pause the host as everywhere; what other fields and bodies say of limits is
+        for the kind to read (:mod:`digestd.feed.rate_limits`) and to tell, by `leave_alone` or in its failure.
+
+        Error handling: :class:`digestd.errors.FetchError` where no answer comes. Resource handling, cancellation: as
+        :meth:`get`.
+        """
+        ...
+
+    def leave_alone(self, url: str, seconds: float) -> None:
+        """Start no poll at the host of `url` for `seconds`, at most a day: neither here nor, once the poll in hand is
+        recorded, in any other process on the database."""
+        ...
+
+    def secret(self, option: str) -> str | None:
+        """What the option of this name of the source says, where its kind declares it as a `SecretValue`; None where it
+        is not given. To be sent, never to be kept or told: what a failure says is searched for it."""
+        ...
+
 
 class ParseFeed(Protocol):
     """Reads a feed in a process that can be killed."""
@@ -68,23 +108,54 @@ class ParseFeed(Protocol):
         ...
 
 
+class Read(Protocol):
+    """Reads what came in a process that can be killed. Nothing of more than 64 KiB may be read anywhere else."""
+
+    async def __call__(self, reader: Reader, body: bytes, *arguments: object, source_url: str) -> Document:
+        """What `reader(body, *arguments)` gives, called in another process; all of it is pickled on its way. Entries
+        come back in slices, `Document.facts` at once.
+
+        `source_url` is the URL of the source, as for :class:`ParseFeed`.
+
+        Error handling: the :class:`digestd.errors.DocumentError` that the reader raises;
+        :class:`digestd.errors.ParserFailed` where it raised anything else, or the process died or passed its limits
+        (three seconds of processor time, 200 MiB); :class:`digestd.errors.ParserBusy` when none became free.
+        Cancellation: kills the process.
+        """
+        ...
+
+
+async def _no_read(reader: Reader, body: bytes, *arguments: object, source_url: str) -> Document:
+    raise AssertionError("nothing was lent that reads documents")
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What the daemon lends to kinds beside HTTP."""
 
     parse_feed: ParseFeed
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    read: Read = _no_read
 
 
 class Kind(Protocol):
-    """How one kind of source is read."""
+    """How one kind of source is read.
+
+    One whose API has a budget also has a method `spacing_seconds(self, source: Source) -> float`: how far apart polls
+    and their steps have to start at the host of `source.url`. All that ask that host, in every process, share the
+    longest spacing that a source wants, unless the operator has one for it (`fetch.hosts`).
+    """
 
     async def step(self, source: Source, state: PollState, http: Http) -> Step:
         """Do one bounded piece of a poll of `source`, going on from `state`.
 
-        Expected failures are values (`Step.failure`); whatever escapes other than
-        :class:`digestd.errors.SourceError` is a bug of the kind, and is reported as one. Called under a total
-        deadline; when cancelled, nothing of the step is recorded and the next one starts from the same `state`.
+        Expected failures are values (`Step.failure`), or a :class:`digestd.errors.SourceError` that escapes, which
+        stands for a step that failed and changed nothing; whatever else escapes is a bug of the kind, and is reported
+        as one. Called under a total deadline; when cancelled, nothing of the step is recorded and the next one starts
+        from the same `state`.
+
+        With `Step.more`, the next step is called as soon as the host may be asked again, or in a later poll where that
+        takes long: each request that counts at an API is a step of its own.
         """
         ...
 
@@ -98,6 +169,42 @@ class KindFactory(Protocol):
 def registered() -> Mapping[str, EntryPoint]:
     """The kinds that are installed, by name; nothing is imported yet."""
     return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def schema_of(name: str) -> type[BaseModel] | None:
+    """What the options of the kind called `name` have to be: its `options`, None where it has none. Imports the kind.
+
+    One of a third party that cannot be imported has none: :func:`load` tells what is wrong with it.
+    """
+    point = registered().get(name)
+    if point is None:
+        return None
+    try:
+        schema: Any = getattr(point.load(), "options", None)
+    # The border to foreign code: whatever it raises is its own matter.
+    except Exception:
+        if _is_ours(point):
+            raise
+        return None
+    return schema if isinstance(schema, type) and issubclass(schema, BaseModel) else None
+
+
+def options_of(schema: type[Model], source: Source) -> Model:
+    """The options of `source` as its kind declares them; secrets are given by :meth:`Http.secret` alone.
+
+    Raises :class:`digestd.errors.WrongOptions`: they are kept in the database, and an older digestd, or somebody by
+    hand, may have written others.
+    """
+    try:
+        return kept_options(schema, source.spec.kind, source.spec.options)
+    except ValueError as error:
+        raise WrongOptions(str(error)) from None
+
+
+def failure_of(error: SourceError) -> Failure:
+    """The failure that a step reports for `error`."""
+    status = error.status if isinstance(error, HTTPStatus) else None
+    return Failure(error.cause, str(error), status, error.retry_after)
 
 
 def load(names: frozenset[str], tools: Tools) -> Mapping[str, Kind]:
@@ -114,7 +221,11 @@ def load(names: frozenset[str], tools: Tools) -> Mapping[str, Kind]:
             kinds[name] = factory(tools)
         # The border to foreign code: whatever it raises is its own matter.
         except Exception:
-            if points[name].module.partition(".")[0] == "digestd":
+            if _is_ours(points[name]):
                 raise
             get_logger().exception("worker.kind.broken", kind=name, effect="its sources are not polled")
     return kinds
+
+
+def _is_ours(point: EntryPoint) -> bool:
+    return point.module.partition(".")[0] == "digestd"

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from digestd.errors import HTTPStatus, NotAFeed, ParserFailed, RedirectFailed, SourceError
+from digestd.config.kind_options import KindOptions
+from digestd.errors import NotAFeed, ParserFailed, RedirectFailed, SourceError
 from digestd.feed import asking, hints, moving, paging, shape
 from digestd.feed.meaning import meaning_of
-from digestd.kinds import Http, Tools
-from digestd.model import Document, Failure, Hints, PollState, Response, Source, Step
+from digestd.kinds import Http, Tools, failure_of
+from digestd.model import Document, Hints, PollState, Response, Source, Step
 
 # Part of the stored body hash: raising it makes every feed be read again after the parser changed what it gives.
 _PARSER_VERSION = "1"
@@ -22,8 +23,16 @@ _ACCEPT = (
 )
 
 
+class FeedOptions(KindOptions):
+    """The options of a feed."""
+
+    paging: bool = True
+
+
 class FeedKind:
     """One feed document a step: ask with the validators, and read the document if it is another than last time."""
+
+    options = FeedOptions
 
     def __init__(self, tools: Tools) -> None:
         self._parse = tools.parse_feed
@@ -44,7 +53,7 @@ class FeedKind:
             response = await http.get(url, headers={"Accept": _ACCEPT, **question.headers})
             done = await self._answered(source, question, response, asked, now)
             return _moved(
-                _cached(done, response, now), source, http.mark, response.moved_to, question.state, now
+                hints.cached(done, response, now), source, http.mark, response.moved_to, question.state, now
             )
         except SourceError as error:
             failure = failure_of(error)
@@ -147,13 +156,6 @@ def _older(document: Document, response: Response) -> str | None:
     return document.older or paging.linked_page(response.headers.get("link"), response.url)
 
 
-def _cached(step: Step, response: Response, now: datetime) -> Step:
-    """`step` with what its `response` says of caching, which is remembered for those that say nothing."""
-    state = hints.caching(step.next_state, response, now)
-    seconds = hints.remembered(state.cursor).cache_seconds
-    return replace(step, next_state=state, hints=replace(step.hints, cache_seconds=seconds))
-
-
 def _moved(
     step: Step, source: Source, own: str, moved_to: str | None, before: PollState, now: datetime
 ) -> Step:
@@ -169,9 +171,3 @@ def _moved(
 def _meaning(body: bytes) -> str | None:
     meaning = meaning_of(body)
     return meaning and f"{_PARSER_VERSION}:{meaning}"
-
-
-def failure_of(error: SourceError) -> Failure:
-    """The failure that a step reports for `error`."""
-    status = error.status if isinstance(error, HTTPStatus) else None
-    return Failure(error.cause, str(error), status, error.retry_after)

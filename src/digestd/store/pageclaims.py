@@ -36,7 +36,7 @@ WITHOUT_LINK: dict[str, Any] = _READY | {
 }
 """The columns of an article that lost its link while it was pending."""
 
-FROM_FEED = ("author", "language", "published_at", "published_raw", "published_from")
+FROM_FEED = ("title", "author", "language", "published_at", "published_raw", "published_from")
 """The columns that a page fills where the feed does not; a page that is no article's shall not."""
 
 
@@ -123,6 +123,8 @@ def _of_page(page: Page, row: Mapping[str, Any], now: datetime) -> dict[str, Any
         "text": storable(page.text),
         "text_hash": storable(page.text_hash),
         "canonical_url": storable(page.canonical_url),
+        # Of a link on a page, or in a sitemap, nothing but its URL may be known.
+        "title": row["title"] or storable(page.title) or "",
         "author": row["author"] or storable(page.author),
         "language": row["language"] or storable(page.language),
     }

@@ -68,11 +68,13 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What belongs to the origin of `url`: header fields, and a way to get there."""
+    """What belongs to the origin of `url`: header fields, and a way to get there; and the `secrets` that the kind of a
+    source asks for, which it sends itself."""
 
     url: httpx2.URL | None = None
     headers: Mapping[str, Secret] = field(default_factory=dict)
     way: Way | None = None
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
 
     def headers_for(self, url: httpx2.URL) -> dict[str, str]:
         """The fields that may go to `url`, by lower-case name."""

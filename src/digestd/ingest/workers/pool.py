@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from multiprocessing.context import SpawnContext
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import trio
 import trio_parallel
@@ -23,6 +23,8 @@ from digestd.log import get_logger
 from digestd.model import Document, Entry, Page
 
 T = TypeVar("T")
+_Job: TypeAlias = Callable[[float], feeds.Reading]
+"""Reads one document in a worker, within so many seconds of processor time."""
 
 
 class _ParserProcesses(SpawnContext):
@@ -86,8 +88,9 @@ class Workers:
         raise ParserDied(reason)
 
 
-class FeedParser:
-    """Reads feeds in processes of its own; see :class:`digestd.kinds.ParseFeed`. No more of `workers` and
+class Parser:
+    """Reads feeds, and what else kinds ask for, in processes of its own; see :class:`digestd.kinds.ParseFeed` and
+    :class:`digestd.kinds.Read`. No more of `workers` and
     `heavy_workers` together are at work at one time than `workers` has places, and at most half of these on heavy
     documents.
 
@@ -103,49 +106,48 @@ class FeedParser:
         self._heavy = HeavySources()
 
     async def __call__(self, body: bytes, url: str, content_type: str | None, *, source_url: str) -> Document:
-        """Read `body`. Raises :class:`digestd.errors.NotAFeed` or :class:`digestd.errors.ParserFailed`, and
+        """Read the feed `body`. Raises :class:`digestd.errors.NotAFeed` or :class:`digestd.errors.ParserFailed`, and
         :class:`digestd.errors.ParserBusy` when every parser stays at work on other documents.
 
         Resource handling: a worker that dies is replaced at the next document. Cancellation: kills the worker.
         """
+        job = partial(feeds.parse_document, body, url, content_type)
+        return await self._read(job, len(body), source_url)
+
+    async def read(
+        self, reader: Callable[..., Document] | str, body: bytes, *arguments: object, source_url: str
+    ) -> Document:
+        """See :class:`digestd.kinds.Read`; resource handling and cancellation as above."""
+        return await self._read(partial(feeds.read_document, reader, body, arguments), len(body), source_url)
+
+    async def _read(self, job: _Job, size: int, source_url: str) -> Document:
         reading = None
-        if not self._heavy.expects(source_url, len(body)):
-            reading = await self._read_lightly(body, url, content_type)
+        if not self._heavy.expects(source_url, size):
+            reading = await self._read_lightly(job, size)
         if reading is None:
-            reading = await self._read_heavily(body, url, content_type, source_url)
-        heavy = isinstance(reading.outcome, ParserDied) or is_heavy(reading.cpu_seconds, len(body))
+            reading = await self._read_heavily(job, source_url)
+        heavy = isinstance(reading.outcome, ParserDied) or is_heavy(reading.cpu_seconds, size)
         self._heavy.note(source_url, heavy=heavy)
         if isinstance(reading.outcome, DocumentError):
             raise reading.outcome
         return await _put_together(reading.outcome)
 
-    async def _read_lightly(self, body: bytes, url: str, content_type: str | None) -> feeds.Reading | None:
-        """What `body` says; None where its parser died of it, most likely for want of time."""
+    async def _read_lightly(self, job: _Job, size: int) -> feeds.Reading | None:
+        """What a document of `size` says; None where its parser died of it, most likely for want of time."""
         # How long it waits for what is as small as itself is no fault of its source.
         with our_own():
             async with AsyncExitStack() as held:
                 await self._wait_for_parser(held, self._workers.free)
                 try:
-                    return await self._workers.run(
-                        LIGHT_TIMEOUT_SECONDS,
-                        feeds.parse_document,
-                        body,
-                        url,
-                        content_type,
-                        light_seconds(len(body)),
-                    )
+                    return await self._workers.run(LIGHT_TIMEOUT_SECONDS, job, light_seconds(size))
                 except ParserDied:
                     return None
 
-    async def _read_heavily(
-        self, body: bytes, url: str, content_type: str | None, source_url: str
-    ) -> feeds.Reading:
+    async def _read_heavily(self, job: _Job, source_url: str) -> feeds.Reading:
         async with AsyncExitStack() as held:
             await self._wait_for_parser(held, self._heavy_turns, self._workers.free)
             try:
-                return await self._heavy_workers.run(
-                    PARSE_TIMEOUT_SECONDS, feeds.parse_document, body, url, content_type, feeds.CPU_SECONDS
-                )
+                return await self._heavy_workers.run(PARSE_TIMEOUT_SECONDS, job, feeds.CPU_SECONDS)
             except ParserDied:
                 self._heavy.note(source_url, heavy=True)
                 raise
@@ -195,7 +197,7 @@ class PageReader:
 
 
 @asynccontextmanager
-async def open_parser(processes: int) -> AsyncIterator[FeedParser]:
+async def open_parser(processes: int) -> AsyncIterator[Parser]:
     """A parser of feeds with up to `processes` workers at work, started when first needed and again after an idle
     minute; half as many more may be idle.
 
@@ -206,7 +208,7 @@ async def open_parser(processes: int) -> AsyncIterator[FeedParser]:
         _open_workers(processes, *limits, niceness=LIGHT_NICENESS) as workers,
         _open_workers(processes, *limits, niceness=HEAVY_NICENESS) as heavy_workers,
     ):
-        yield FeedParser(workers, heavy_workers)
+        yield Parser(workers, heavy_workers)
 
 
 @asynccontextmanager
