@@ -213,7 +213,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(items=st.lists(JSON, max_size=6), top=st.dictionaries(
     st.sampled_from(["catalogVersion", "dateReleased", "count", "title"]), JSON
 ), memory=st.dictionaries(st.sampled_from(["version", "released", "listed"]), JSON))  # fmt: skip

@@ -209,7 +209,7 @@ CHANGES = st.lists(
 NUMBERS = st.sets(st.integers(1, 16), max_size=4)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     history=st.lists(CHANGES, max_size=6),
     refused=NUMBERS,
