@@ -190,5 +190,6 @@ def test_every_event_of_a_query_and_its_seldom_fields_stand_in_the_code(
     assert "worker.metrics" in named
     assert 'remark = "degraded" if record.state == "degraded"' in code
     assert re.search(
-        r'"worker\.entry\.set_aside", guid=mask_guid\(refused\.guid\), title=title, reason=refused\.reason', code
+        r'"worker\.entry\.set_aside", guid=mask_guid\(refused\.guid\), title=title, reason=refused\.reason',
+        code,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from digestd.feed.encoding import decode
@@ -123,6 +124,12 @@ def remembered(state: PollState) -> str | None:
     """What is wrong with the shape of the last document that was read, in words; None where nothing is."""
     remark = (state.cursor or {}).get(_REMARK)
     return remark if isinstance(remark, str) else None
+
+
+def remarking(state: PollState, remark: str | None) -> PollState:
+    """`state` with `remark` as what is wrong with its source, though it is read; None for nothing."""
+    rest = {name: value for name, value in (state.cursor or {}).items() if name != _REMARK}
+    return replace(state, cursor={**rest, _REMARK: remark} if remark else rest or None)
 
 
 def _remark(document: Document) -> str | None:
