@@ -12,7 +12,7 @@ from digestd.feed.encoding import read_as
 from digestd.feed.entry import Prose
 from digestd.feed.json_values import Object, load, load_list, object_of, text_of
 from digestd.feed.link import absolute_link
-from digestd.feed.mastodon_text import html_of, title_of
+from digestd.feed.mastodon_text import html_of, link_in, title_of
 from digestd.feed.text import line_of, strip_controls
 from digestd.model import Document, Entry
 
@@ -121,7 +121,7 @@ def _entry(status: Any, url: str) -> Entry:
     return api_entry(
         # Known everywhere under its uri: what is boosted and what two tags bring is one article.
         key=uri,
-        link=absolute_link(url, text_of(shown, "url")) or absolute_link("", uri),
+        link=link_in(shown, url) or absolute_link("", uri),
         title=title_of(shown, content) or f"A post by {author or 'somebody'}",
         content=Prose(content, is_html=True, base=url),
         dates=[text_of(shown, "created_at")],

@@ -53,6 +53,13 @@ def title_of(status: Object, content: str) -> str:
     return headline(page or first)
 
 
+def link_in(holder: Object, base: str) -> str | None:
+    """The `url` of a status or a card, absolute; None where it has none."""
+    href = text_of(holder, "url").strip()
+    # Nothing leads to the base itself.
+    return absolute_link(base, href) if href else None
+
+
 def _in_full(link: re.Match[str]) -> str:
     opening, href, shown, closing = link.groups()
     address, text = html.unescape(href), cleaned_to_text(shown)
@@ -78,7 +85,7 @@ def _answers(status: Object) -> Iterator[str]:
 
 def _card(status: Object, content: str, base: str) -> Iterator[str]:
     card = object_of(status, "card")
-    link = absolute_link(base, text_of(card, "url"))
+    link = link_in(card, base)
     if link is None:
         return
     said = [line_of(text_of(card, name), _LONGEST_CARD) for name in ("title", "description")]

@@ -184,7 +184,8 @@ def _ours(state: PollState) -> dict[str, str]:
 
 
 def _forgetting(state: PollState, name: str) -> PollState:
-    return replace(state, cursor={key: value for key, value in (state.cursor or {}).items() if key != name})
+    kept = {key: value for key, value in (state.cursor or {}).items() if key != name}
+    return replace(state, cursor=kept or None)
 
 
 def _carried(state: PollState, cursor: dict[str, str], hinted: Hints, words: str | None) -> PollState:
