@@ -189,8 +189,8 @@ async def test_what_was_seen_last_may_be_deleted() -> None:
     instance.statuses.clear()
     await reader.poll()
     assert (reader.state.cursor or {})["degraded"] == (
-        "the instance shows no statuses, and it did before: they were deleted, or it shows them to its own users "
-        "alone, and the source needs an access_token"
+        "the instance shows no statuses, and it did before: they were deleted, the account was suspended, or it shows "
+        "them to its own users alone, and the source needs an access_token"
     )
     instance.post("<p>Afresh</p>")
     await reader.poll()
@@ -314,6 +314,11 @@ async def test_an_account_that_has_moved_is_told() -> None:
     assert (reader.state.cursor or {})["degraded"] == (
         "the account has moved to https://other.example/@someone; give the source that address"
     )
+    before = (reader.state.cursor or {})["degraded"]
+    for _ in range(50):
+        instance.post()
+    await reader.poll()
+    assert (reader.state.cursor or {})["degraded"] == before
 
 
 async def test_the_limit_is_kept_and_where_it_bites_the_instance_is_left_alone() -> None:

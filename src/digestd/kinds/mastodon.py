@@ -38,8 +38,8 @@ _ACCOUNT, _NEWEST, _SINCE, _AT = "account", "newest", "since", "at"
 _OURS = (_ACCOUNT, _NEWEST, _SINCE, _AT)
 
 _NONE_ANY_MORE = (
-    "the instance shows no statuses, and it did before: they were deleted, or it shows them to its own users alone, "
-    "and the source needs an access_token"
+    "the instance shows no statuses, and it did before: they were deleted, the account was suspended, or it shows them "
+    "to its own users alone, and the source needs an access_token"
 )
 
 
@@ -127,7 +127,8 @@ class MastodonKind:
         at, newest, oldest = cursor[_AT], page.facts["newest"], page.facts["oldest"]
         if newest is None:
             ended = {name: value for name, value in cursor.items() if name != _AT}
-            return _without_statuses(state, {**ended, _NEWEST: _later(at, cursor.get(_NEWEST))}, answer)
+            ended[_NEWEST] = _later(at, cursor.get(_NEWEST))
+            return _without_statuses(state, ended, answer, words=shape.remembered(state))
         if order_of(oldest) <= order_of(at):
             raise NotAFeed(
                 "the instance does not page forward: what came does not follow the min_id that was asked for"
@@ -137,9 +138,7 @@ class MastodonKind:
 
     def _kept(self, state: PollState, cursor: dict[str, str], page: Document, answer: Response) -> Step:
         hinted, moved_to = hints.of_document(page, self._now()), page.facts["moved_to"]
-        words = (
-            None if moved_to is None else f"the account has moved to {moved_to}; give the source that address"
-        )
+        words = moved_to and f"the account has moved to {moved_to}; give the source that address"
         kept = _carried(state, cursor, hinted, words)
         return Step(next_state=kept, documents=(page,), body_bytes=len(answer.body), hints=hinted)
 
@@ -148,11 +147,8 @@ class MastodonKind:
         if token := http.secret("access_token"):
             headers["Authorization"] = f"Bearer {token}"
         answer = await http.ask(url, headers=headers)
-        if (
-            answer.status == 200
-            and remaining(answer.headers, _REMAINING) == 0
-            and (wait := self._wait(answer))
-        ):
+        is_last = answer.status == 200 and remaining(answer.headers, _REMAINING) == 0
+        if is_last and (wait := self._wait(answer)):
             http.leave_alone(url, wait)
         return answer
 
@@ -210,10 +206,8 @@ def _without_statuses(
 
 def _address(place: Place, options: MastodonOptions, cursor: dict[str, str]) -> str:
     if place.is_tag:
-        path, query = (
-            f"timelines/tag/{quote(place.name, safe='')}",
-            {"local": "true"} if options.local else {},
-        )
+        path = f"timelines/tag/{quote(place.name, safe='')}"
+        query = {"local": "true"} if options.local else {}
     else:
         path = f"accounts/{cursor[_ACCOUNT]}/statuses"
         wanted = {"exclude_reblogs": options.boosts, "exclude_replies": options.replies}
