@@ -19,13 +19,23 @@ def load(text: str) -> Object:
     Raises :class:`~digestd.errors.NotAFeed` for text that is no JSON, and
     :class:`~digestd.errors.ParserFailed` for JSON nested too deeply.
     """
+    loaded = _loaded(text)
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def load_list(text: str) -> list[Any] | None:
+    """Read `text` as :func:`load` does where a list stands at the top; None where something else does."""
+    loaded = _loaded(text)
+    return loaded if isinstance(loaded, list) else None
+
+
+def _loaded(text: str) -> Any:
     try:
-        loaded = json.loads(text, parse_int=_integer)
+        return json.loads(text, parse_int=_integer)
     except RecursionError as error:
         raise ParserFailed("the JSON is nested too deeply to be read") from error
     except ValueError as error:
         raise NotAFeed(f"JSON that cannot be read came instead of a feed: {error}") from error
-    return loaded if isinstance(loaded, dict) else {}
 
 
 def _integer(written: str) -> int | str:

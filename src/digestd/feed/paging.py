@@ -76,6 +76,15 @@ def linked_page(field: str | None, base: str) -> str | None:
     return older_page(_links(field), base) if field else None
 
 
+def linked_as(relation: str, field: str | None, base: str) -> str | None:
+    """The first address that a `Link` header field (RFC 8288) names as the `relation` (lower case), resolved against
+    `base`; None where it names none. Never raises."""
+    for relations, href in _links(field or ""):
+        if href and relation in relations.lower().split():
+            return absolute_link(base, href)
+    return None
+
+
 def begin(
     document: Document, offered: str | None, before: PollState, reached: PollState, asked_url: str
 ) -> PollState | None:

@@ -115,6 +115,12 @@ def remember(document: Document, before: PollState) -> Mapping[str, object] | No
     return {_REMARK: remark} if remark else None
 
 
+def remark(cursor: Mapping[str, object], words: str | None) -> dict[str, object]:
+    """`cursor` with `words` as what is wrong with the shape of the last document, and with nothing wrong for None."""
+    kept = {name: value for name, value in cursor.items() if name != _REMARK}
+    return kept if words is None else {**kept, _REMARK: words}
+
+
 def had_entries(state: PollState) -> bool:
     """Whether a document was read before `state` was left, and one of them had entries."""
     return state.body_hash is not None and not (state.cursor or {}).get(_NEVER_ANY)
