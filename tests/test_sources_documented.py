@@ -24,7 +24,8 @@ def test_every_kind_has_an_example_that_works_and_all_of_its_options(kind: str, 
         file.write_text(example, encoding="utf-8")
         loaded = config.load(file, {}, kinds.registered(), kinds.schema_of)
         assert {spec.kind for spec in loaded.sources} == {kind}
-        assert loaded.warnings == ()
+        # Secrets are referred to, and are not there.
+        assert [warning for warning in loaded.warnings if not warning.endswith("is not set")] == []
     schema = kinds.schema_of(kind)
     assert schema is not None
     assert [name for name in schema.model_fields if name not in SECTIONS[kind]] == []

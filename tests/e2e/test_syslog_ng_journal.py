@@ -11,11 +11,11 @@ import pytest
 
 from digestd.logline import line_of
 from support import debian, machine
+from support.handbook import shell_block
 from support.loki import read_push
 
 pytestmark = pytest.mark.e2e
 
-SHIPPED = debian.PROJECT / "conf" / "syslog-ng" / "digestd-loki.conf"
 PACKAGES = ["systemd", "systemd-sysv", "dbus", "python3", "syslog-ng-core", "syslog-ng-mod-http"]
 
 # The machine has no network but its own loopback: the endpoint runs inside, and keeps what comes.
@@ -59,8 +59,6 @@ def test_what_the_unit_prints_arrives_and_what_it_printed_meanwhile(
     if (reason := machine.missing()) is not None:
         pytest.skip(reason)
     root = debian.unpacked(debian.debian_root(PACKAGES), tmp_path / "root")
-    config = SHIPPED.read_text(encoding="utf-8").replace("loki.example.com", "127.0.0.1")
-    (root / "etc/syslog-ng/conf.d/digestd-loki.conf").write_text(config, encoding="utf-8")
     (root / "etc/systemd/system/digestd.service").write_text(UNIT)
     (root / "etc/systemd/system/endpoint.service").write_text(
         "[Service]\nExecStart=python3 /root/endpoint.py\n"
@@ -80,8 +78,12 @@ def test_what_the_unit_prints_arrives_and_what_it_printed_meanwhile(
     def arrived(wanted: list[str]) -> bool:
         return {line for line, _, _ in pushed()}.issuperset(wanted)
 
-    with machine.booted(root, log=tmp_path / "console") as debian13:
-        debian13.run("systemctl start endpoint && systemctl restart syslog-ng")
+    # mmdebstrap has installed the packages before.
+    told = shell_block("Logs to Loki", "syslog-ng --syntax-only")
+    told = told.replace("apt-get install -y --no-install-recommends", "dpkg-query --show")
+    with machine.booted(root, {"/root/digestd": debian.PROJECT}, log=tmp_path / "console") as debian13:
+        debian13.run("systemctl start endpoint")
+        debian13.run(f"set -e; cd /root/digestd\n{told.replace('/LOKI/', '/127.0.0.1/')}")
         (root / "root/lines").write_text("".join(f"{line}\n" for line in first))
         debian13.run("systemctl start digestd")
         debian13.wait_until(lambda: arrived(first), "first lines")
