@@ -85,6 +85,8 @@ class Site:
 
     def answer(self, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None = None) -> Said:
         """Answer one request; names of `headers` in lower case."""
+        # Who asks without end fails, rather than hanging.
+        assert len(self.asked) < 2_000
         self.asked.append(url)
         self.agents.append(headers.get("user-agent", ""))
         for post in self.posts:

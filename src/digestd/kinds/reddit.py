@@ -169,9 +169,10 @@ class RedditKind:
             reasons = {name: said for name, (said, _) in onward.out.items()}
             words = f"nothing is left to be read: {named(reasons)}"
             # The next poll asks for all of them again.
-            kept = _carried(state, replace(onward, out={}), hints.remembered(state.cursor), None)
+            kept = _carried(
+                state, replace(onward, out={}, seen=one.seen), hints.remembered(state.cursor), None
+            )
             return Step(next_state=kept, failure=Failure("http_status", words, answer.status))
-        onward = onward if onward.groups else replace(onward, seen=True)
         remembered = hints.remembered(state.cursor)
         kept = _carried(state, onward, remembered, onward.words())
         return Step(
@@ -184,11 +185,10 @@ class RedditKind:
 
     def _kept(self, state: PollState, one: Round, page: Document, answer: Response) -> Step:
         onward = one.read()
-        onward = onward if onward.groups else replace(onward, seen=True)
         hinted, after = hints.of_document(page, self._now()), page.facts["after"]
         # Only what came since the last round is new; the first one takes the newest page.
-        goes_back = one.seen and bool(page.entries) and after is not None and after != one.after
-        is_deepest = one.pages + 1 >= MOST_PAGES
+        goes_back = one.seen and bool(page.entries) and after is not None and after != one.groups[0].after
+        is_deepest = one.groups[0].pages + 1 >= MOST_PAGES
         older = None
         if goes_back and not is_deepest:
             older = _carried(state, one.older(after), hinted, one.words())
@@ -232,13 +232,14 @@ def _carried(state: PollState, one: Round, hinted: Hints, words: str | None) -> 
 
 
 def _feed_address(place: Place, one: Round) -> str:
-    return f"{place.base}/r/{'+'.join(one.groups[0])}/new/.rss?{urlencode(_query(one))}"
+    return f"{place.base}/r/{'+'.join(one.groups[0].names)}/new/.rss?{urlencode(_query(one))}"
 
 
 def _listing_address(options: RedditOptions, one: Round) -> str:
     query = urlencode({**_query(one), "raw_json": "1"})
-    return f"{options.oauth_url}/r/{'+'.join(one.groups[0])}/new?{query}"
+    return f"{options.oauth_url}/r/{'+'.join(one.groups[0].names)}/new?{query}"
 
 
 def _query(one: Round) -> dict[str, str]:
-    return {"limit": str(PAGE), **({"after": one.after} if one.after else {})}
+    after = one.groups[0].after
+    return {"limit": str(PAGE), **({"after": after} if after else {})}
