@@ -13,11 +13,13 @@ from itertools import pairwise
 
 @dataclass(frozen=True)
 class Request:
-    """One request: when it came (monotonic seconds), for which path, with which header fields (names in lower case)."""
+    """One request: when it came (monotonic seconds), for which path, with which header fields (names in lower case);
+    `posted` is what was posted, None for a GET."""
 
     at: float
     path: str
     headers: Mapping[str, str]
+    posted: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,12 @@ class Publisher:
         return [request.path for request in self.log]
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        """Answer one GET."""
+        """Answer one GET or POST."""
         headers = {name.lower(): value for name, value in handler.headers.items()}
+        length = int(headers.get("content-length", "0"))
+        posted = handler.rfile.read(length) if handler.command == "POST" else None
         with self._lock:
-            request = Request(time.monotonic(), handler.path, headers)
+            request = Request(time.monotonic(), handler.path, headers, posted)
             self.log.append(request)
             answer = self._manner(request, len(self.log) - 1)
         handler.send_response(answer.status)
@@ -88,6 +92,9 @@ def _opened(manner: Manner) -> Iterator[Publisher]:
         wbufsize = 64 * 1024
 
         def do_GET(self) -> None:
+            publisher.answer(self)
+
+        def do_POST(self) -> None:
             publisher.answer(self)
 
         def handle(self) -> None:
