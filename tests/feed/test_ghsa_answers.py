@@ -129,7 +129,10 @@ def test_what_is_no_answer_is_refused() -> None:
 def test_huge_texts_are_cut() -> None:
     huge = "word\n\n" * 400_000
     one = entry(
-        summary=huge, description=huge, references=["https://a/" + huge] * 500, cwes=[{"name": huge}] * 500
+        summary=huge,
+        description=huge,
+        references=["https://a/" + huge, *["https://a/b"] * 500],
+        cwes=[{"name": huge}],
     )
     assert len(one.title) <= 600
     assert len(one.content or "") <= 400_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from digestd.config.kind_options import settled
 from digestd.errors import ConnectFailed, TooLarge
-from digestd.kinds import Tools
-from digestd.kinds.nvd import NvdKind, NvdOptions
-from digestd.model import Failure, Response, Source, SourceSpec
+from digestd.kinds.nvd import NvdKind
+from digestd.model import Failure, Response
 from support.api_reader import ApiReader
 from support.nvd_site import API, NvdSite
-from support.paged_site import Killed, parsed
+from support.paged_site import Killed
 from support.polling import EPOCH
 
 HOUR = 3_600.0
@@ -306,40 +303,10 @@ async def test_a_damaged_row_begins_anew(cursor: dict[str, Any], autojump_clock:
     assert timedelta(days=-2) <= window(site.asked[-1])[0] < timedelta(days=-1)
 
 
-def test_its_options(tmp_path: Path) -> None:
-    def say(url: str | None = None, **options: object) -> object:
-        done = settled(NvdOptions, "nvd", options, url, tmp_path)
-        return done if isinstance(done, list) else done.url
-
-    assert say() == say(PLACE) == PLACE
-    assert say(base_url="http://127.0.0.1:1/", key={"env": "K"}) == "http://127.0.0.1:1/rest/json/cves/2.0"
-    assert say("https://nvd.nist.gov/") == [
-        "url: leave it out: the API has one address, and base_url tells of another site"
-    ]
-    for wrong in (
-        {"days": 0},
-        {"days": "2"},
-        {"results_per_page": 2_001},
-        {"results_per_page": 9},
-        {"key": 5},
-    ):
-        done = say(**wrong)
-        assert isinstance(done, list)
-        assert done[0].startswith(f"options.{next(iter(wrong))}")
-
-
-def test_a_key_makes_it_faster() -> None:
-    def spacing(**options: object) -> float:
-        kind = NvdKind(Tools(parsed))
-        return kind.spacing_seconds(Source(1, SourceSpec("one", "nvd", PLACE, options=options)))
-
-    assert spacing() == 6.0
-    assert spacing(key={"secret": {"env": "K"}}) == 0.6
-
-
 NUMBERS = st.sets(st.integers(1, 40), max_size=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     hours=st.lists(st.integers(0, 40), min_size=15, max_size=45),
