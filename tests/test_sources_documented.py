@@ -22,7 +22,8 @@ def test_every_kind_has_an_example_that_works_and_all_of_its_options(kind: str, 
     for example in examples:
         file = tmp_path / "digestd.yaml"
         file.write_text(example, encoding="utf-8")
-        loaded = config.load(file, {}, kinds.registered(), kinds.schema_of)
+        secrets = dict.fromkeys(re.findall(r"env: (\w+)", example), "secret")
+        loaded = config.load(file, secrets, kinds.registered(), kinds.schema_of)
         assert {spec.kind for spec in loaded.sources} == {kind}
         # Secrets are referred to, and are not there.
         assert [warning for warning in loaded.warnings if not warning.endswith("is not set")] == []
