@@ -436,6 +436,8 @@ class Course:
     async def play(self) -> None:
         while self.left:
             await self.attempt()
+        # A walk that was under way ends with the first; the newest page, with edits of what was read, comes after it.
+        await self.reader.poll()
         await self.reader.poll()
         kept = [int(guid.rpartition("/")[2]) for guid in self.reader.kept]
         # Oldest first, but that a page reaches further back where some of it was deleted.
