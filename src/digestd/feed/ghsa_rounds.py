@@ -106,7 +106,9 @@ def begun_again(cursor: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reached(cursor: Mapping[str, Any]) -> dict[str, Any]:
-    return {_REACHED: cursor[_REACHED]} if _REACHED in cursor else {}
+    """Of a damaged row nothing is handed on."""
+    reached = cursor.get(_REACHED)
+    return {_REACHED: reached} if isinstance(reached, str) else {}
 
 
 def _is_after(value: object) -> bool:
