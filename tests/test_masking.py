@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digestd.model import Source, SourceSpec, mask_guid, mask_link, mask_url
+from digestd.masking import mask_guid, mask_link, mask_url
+from digestd.model import Source, SourceSpec
 
 CANARY = "hunter2canary"
 

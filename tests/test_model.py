@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digestd.model import mask_url
+from digestd.masking import mask_url
 
 
 @pytest.mark.parametrize(

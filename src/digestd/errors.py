@@ -36,7 +36,7 @@
             └── NoArticle           the page holds no article's text                   cause "no_article"
 
 Messages are written for the operator: what happened, then what to do where that is known. They never carry
-user info or query values of a URL (see :func:`digestd.model.mask_url`).
+user info or query values of a URL (see :func:`digestd.masking.mask_url`).
 """
 
 from __future__ import annotations

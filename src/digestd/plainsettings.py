@@ -54,7 +54,7 @@ def given(name: str, environ: Mapping[str, str]) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
         # The name may hold the secret itself. (Imported here alone: a health check has no other use for it.)
-        from digestd.model import mask_url
+        from digestd.masking import mask_url
 
         shown = mask_url(file_name)
         raise ConfigurationError([f"environment: {name}_FILE: cannot read {shown}: {reason}"]) from error

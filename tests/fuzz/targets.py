@@ -23,7 +23,8 @@ from digestd.feed.shape import explain
 from digestd.ingest.network.coding import BodyDecoder
 from digestd.ingest.network.framing import Framing
 from digestd.ingest.network.urls import masked, redirected, target_of
-from digestd.model import Entry, mask_link, mask_url
+from digestd.masking import mask_link, mask_url
+from digestd.model import Entry
 from digestd.page.charset import decode_html
 from digestd.page.listing import read_listing
 from digestd.page.metadata import LONGEST_AUTHOR as LONGEST_BYLINE

@@ -22,7 +22,8 @@ from digestd.digest.excerpt import heading
 from digestd.digest.moments import distance
 from digestd.feed.html import to_text
 from digestd.feed.text import collapse, strip_controls
-from digestd.model import Article, mask_guid, mask_url
+from digestd.masking import mask_guid, mask_url
+from digestd.model import Article
 from digestd.store import ArticleQuery, EntrySetAside
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(min|h|d|w)")

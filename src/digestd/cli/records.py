@@ -11,7 +11,8 @@ from typing import TypedDict
 from digestd.cli.options import Format
 from digestd.cli.spreadsheet import csv_text
 from digestd.cli.tables import stamp
-from digestd.model import Article, Fetch, SourceStatus, mask_guid, mask_url
+from digestd.masking import mask_guid, mask_url
+from digestd.model import Article, Fetch, SourceStatus
 from digestd.store import EntrySetAside
 
 

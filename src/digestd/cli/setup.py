@@ -10,7 +10,7 @@ from typing import Any
 from digestd.cli.loading import end_with_reader, load_configuration, resolve_level, warn
 from digestd.config import Configuration, database_url
 from digestd.errors import ConfigurationError
-from digestd.model import mask_url
+from digestd.masking import mask_url
 from digestd.store.sql import check_store
 
 TEMPLATES = ("digestd.yaml", "sources.yaml")

@@ -19,7 +19,8 @@ from digestd.digest.moments import distance
 from digestd.digest.render import render_digest
 from digestd.digest.select import Item
 from digestd.feed.html import to_text
-from digestd.model import Article, SourceStatus, mask_link
+from digestd.masking import mask_link
+from digestd.model import Article, SourceStatus
 
 
 def sources(file: Path | None, level: str | None, form: Format, *, failing: bool, degraded: bool) -> None:

@@ -19,7 +19,8 @@ from digestd.config import Configuration
 from digestd.digest.moments import distance
 from digestd.feed.reasons import explained
 from digestd.feed.text import collapse, strip_controls
-from digestd.model import Fetch, SourceStatus, mask_url
+from digestd.masking import mask_url
+from digestd.model import Fetch, SourceStatus
 
 
 def show(file: Path | None, level: str | None, name: str, *, limit: int, as_json: bool) -> int:

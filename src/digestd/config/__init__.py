@@ -29,7 +29,8 @@ from digestd.config.settings import (
 from digestd.config.sources import SourceList, checked_source
 from digestd.config.wording import got_type, problem_lines, reason, shown_key, unknown_key
 from digestd.errors import ConfigurationError
-from digestd.model import SourceSpec, mask_url
+from digestd.masking import mask_url
+from digestd.model import SourceSpec
 from digestd.plainsettings import find_file
 from digestd.yamlfile import read_yaml
 

@@ -29,8 +29,9 @@ from digestd.ingest.source import Surroundings
 from digestd.ingest.storing import StoreAccess
 from digestd.ingest.workers.pool import open_parser, open_reader
 from digestd.log import get_logger
+from digestd.masking import mask_url
 from digestd.metrics import Metrics
-from digestd.model import SourceSpec, SourceStatus, mask_url
+from digestd.model import SourceSpec, SourceStatus
 from digestd.repeats import Seldom
 from digestd.store import Store, SyncReport
 from digestd.store.owner import current_owner

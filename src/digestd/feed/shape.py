@@ -17,7 +17,8 @@ from digestd.feed.encoding import decode
 from digestd.feed.link import absolute_link
 from digestd.feed.refusal import looks_like_html
 from digestd.feed.text import collapse, strip_controls
-from digestd.model import Document, Entry, PollState, mask_link
+from digestd.masking import mask_link
+from digestd.model import Document, Entry, PollState
 
 FEWEST_DATES = 5
 """From so many entries on, one date for all of them is not chance."""
@@ -85,7 +86,7 @@ def explain(refusal: str, body: bytes, url: str, headers: Mapping[str, str]) -> 
     """Tell the operator more of an answer that was refused as no feed: what it is, and what to do.
 
     `refusal` is what is known already; `body` came from `url` with `headers` (lower-case names). The feed that a page
-    advertises is named as :func:`~digestd.model.mask_link` shows it. Never raises.
+    advertises is named as :func:`~digestd.masking.mask_link` shows it. Never raises.
     """
     page = decode(body[:_LOOKED_AT], headers.get("content-type"))
     said = [reason for reason in (_wall(page, url, headers), _advertised(page, url)) if reason]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from digestd.feed import moving
 from digestd.feed.moving import Moved
 from digestd.log import get_logger
-from digestd.model import PollState, Source, Step, mask_url
+from digestd.masking import mask_url
+from digestd.model import PollState, Source, Step
 from digestd.store import Recorded, StepRecord
 
 

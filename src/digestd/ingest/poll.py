@@ -38,8 +38,9 @@ from digestd.ingest.verdict import (
 )
 from digestd.kinds import Http, Kind, failure_of
 from digestd.log import bound, get_logger
+from digestd.masking import mask_guid
 from digestd.metrics import Metrics
-from digestd.model import Failure, Outcome, PollState, Source, Step, mask_guid
+from digestd.model import Failure, Outcome, PollState, Source, Step
 from digestd.store import Claim, Fetched, Lease, LeaseLost, Recorded, Refused, StepRecord, Wait
 
 LEASE_MARGIN_SECONDS = 15.0

@@ -14,7 +14,8 @@ from digestd.errors import HTTPStatus, NotAFeed, SourceError
 from digestd.feed import asking, hints, shape
 from digestd.feed.kev import read_catalogue
 from digestd.kinds import Http, Tools, options_of
-from digestd.model import Document, PollState, Response, Source, Step, mask_url
+from digestd.masking import mask_url
+from digestd.model import Document, PollState, Response, Source, Step
 
 SPACING_SECONDS = 1.0
 """How far apart requests are at the catalogue's host. No limit is documented: one document an hour is asked for there,

@@ -14,7 +14,8 @@ from digestd.config.kind_options import KindOptions, Pattern
 from digestd.errors import NotAFeed
 from digestd.feed import asking, hints, shape
 from digestd.kinds import Http, Tools, options_of
-from digestd.model import Document, PollState, Response, Source, Step, mask_link
+from digestd.masking import mask_link
+from digestd.model import Document, PollState, Response, Source, Step
 from digestd.page.selector import xpath_of
 
 # In a process of its own, which alone imports what reads HTML.

@@ -14,7 +14,8 @@ from digestd.errors import DocumentError, HTTPStatus, NotAFeed, ParserBusy, Sour
 from digestd.feed import asking, hints, shape, sitemaps
 from digestd.kinds import Http, Tools, failure_of, options_of
 from digestd.kinds.page import plain
-from digestd.model import Document, Failure, PollState, Response, Source, Step, mask_url
+from digestd.masking import mask_url
+from digestd.model import Document, Failure, PollState, Response, Source, Step
 
 _READER = "digestd.page.sitemap:read_sitemap"
 _ROBOTS_READER = "digestd.page.sitemap:read_robots"

@@ -14,7 +14,8 @@ from typing import Any
 
 from digestd.config.options import AccessOptions
 from digestd.feed.moving import SHARED, WANTED, normalised
-from digestd.model import State, mask_url
+from digestd.masking import mask_url
+from digestd.model import State
 from digestd.store import Duplicate
 from digestd.store.sourcelist import WITHOUT_LEASE
 from digestd.store.text import storable

@@ -23,8 +23,9 @@ from digestd.ingest.slots import Slots
 from digestd.ingest.storing import StoreAccess
 from digestd.ingest.verdict import UNREACHED
 from digestd.log import Crashes, bound, get_logger
+from digestd.masking import mask_url
 from digestd.metrics import Metrics
-from digestd.model import UNFINISHED_CLAIMS_LIMIT, Response, mask_url
+from digestd.model import UNFINISHED_CLAIMS_LIMIT, Response
 from digestd.store import PageClaim, PageLost, PageRecord, PageRecorded, Refused
 
 LOOK_SECONDS = 30.0

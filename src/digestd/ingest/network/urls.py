@@ -16,7 +16,7 @@ import httpx2
 
 from digestd.config.urls import MAX_URL_CHARACTERS, port_problem
 from digestd.errors import BadURL, RedirectFailed
-from digestd.model import mask_url
+from digestd.masking import mask_url
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """The statuses that send a GET on to `Location` (RFC 9110, 15.4)."""
@@ -124,6 +124,6 @@ def carried(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def masked(url: httpx2.URL) -> str:
-    """`url` for a message (see :func:`digestd.model.mask_url`): its host in ASCII, and cut where it is very long."""
+    """`url` for a message (see :func:`digestd.masking.mask_url`): its host in ASCII, and cut where it is very long."""
     text = mask_url(str(url))
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

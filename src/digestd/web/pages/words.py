@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from digestd.digest.moments import distance
 from digestd.feed.reasons import explained
 from digestd.feed.text import collapse, strip_controls
-from digestd.model import UNFINISHED_CLAIMS_LIMIT, Fetch, SourceStatus, mask_link, mask_url
+from digestd.masking import mask_link, mask_url
+from digestd.model import UNFINISHED_CLAIMS_LIMIT, Fetch, SourceStatus
 from digestd.store.overview import Headline
 
 LONGEST_ERROR = 240
