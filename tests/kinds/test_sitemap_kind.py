@@ -168,6 +168,8 @@ async def test_what_was_cut_off_is_read_again() -> None:
     polled = run(site)
     await polled.poll()
     assert polled.kept == {part("a"): 1, part("b"): 1}
+    # A 304 would say that all of it was seen.
+    assert (polled.state.etag, polled.state.body_hash) == (None, None)
     site.documents[URL] = whole
     await polled.poll()
     assert polled.kept == {part("a"): 2, part("b"): 2, part("c"): 1}
@@ -176,6 +178,7 @@ async def test_what_was_cut_off_is_read_again() -> None:
     await again.poll()
     site.documents[part("1")] = whole
     await again.poll()
+    assert "If-None-Match" not in site.sent[-1]
     assert set(again.kept) == {part("a"), part("b"), part("c")}
 
 
