@@ -78,7 +78,7 @@ def test_a_reload_leaves_polls_in_flight_alone(unit: Unit) -> None:
     unit.machine.run("systemctl reload digestd")
     (refused,) = unit.wait_for("worker.reload.refused")
     assert refused["problems"] == [
-        "/etc/digestd/sources.yaml: sources[0] (slow): url: missing; every source needs one"
+        "/etc/digestd/sources.yaml: sources[0] (slow): url: missing; every source of the kind 'feed' needs one"
     ]
     assert unit.show("StatusText").startswith(
         "the last reload was refused or is not over, see the log; sources: 2, "
