@@ -107,8 +107,13 @@ def test_the_watchdog_ends_what_hangs_and_not_what_is_quiet(unit: Unit) -> None:
     unit.machine.run(f"kill -STOP {pid}")
     unit.wait_for_property("NRestarts", "1")
     unit.wait_for_property("ActiveState", "active")
+    unit.machine.wait_until(
+        lambda: any(
+            line.startswith("digestd.service: Watchdog timeout (limit 3s)!") for line in unit.journal()
+        ),
+        "word of the watchdog",
+    )
     said = unit.journal()
-    assert any(line.startswith("digestd.service: Watchdog timeout (limit 3s)!") for line in said)
     assert "Fatal Python error: Aborted" in said
     assert any("in run" in line and "trio/_core/_run.py" in line for line in said), "what it was doing"
     assert len(unit.events("worker.started")) == 2
