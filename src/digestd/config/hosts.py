@@ -23,7 +23,7 @@ _SHOWN_CHARACTERS = 40
 class HostSettings(BaseModel):
     """How one domain or host is asked; what is not set is as for all others."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     concurrency: int | None = Field(default=None, ge=1)
     delay_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] | None = None

@@ -27,7 +27,7 @@ def _upper(value: object) -> object:
 class Section(BaseModel):
     """One section of the file: frozen, and no key but its own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class WorkerSettings(Section):

@@ -88,6 +88,8 @@ async def _once(
             async with open_pipeline(config, environ, ending, metrics, watcher.extracted) as pipeline:
                 if pipeline is not None:
                     chosen = choose(pipeline.statuses, selection)
+                    if chosen:
+                        pipeline.around.hosts.prepare()
                     tell_started(config, environ, len(chosen))
                     watcher.begins(len(chosen))
                     await _poll_each(chosen, selection, pipeline, ending, results)

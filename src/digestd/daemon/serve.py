@@ -53,6 +53,7 @@ async def _serve(
         with ending.hurry:
             async with open_pipeline(config, environ, ending, metrics) as pipeline:
                 if pipeline is not None:
+                    pipeline.around.hosts.prepare()
                     metrics.remember(pipeline.statuses)
                     supervisor = Supervisor(pipeline.around, metrics, config.settings.worker.interval_seconds)
                     folder = folder_of(database_url(config.settings.database, environ))

@@ -88,13 +88,13 @@ class Hosts:
     `concurrency` is how many turns a host has at one time, `delay_seconds` how far apart their starts are:
     nothing for private hosts, which belong to the operator. `concurrency` is that of this process alone: several may
     have as many turns each, and start them in turn. `named` are the domains and hosts with settings of their own; a
-    host's go before those of its domain. Blocks for a moment the first time: see :func:`host_keys.prepare`.
+    host's go before those of its domain. Blocks for a moment with the first URL,
+    unless it is prepared.
     """
 
     def __init__(
         self, concurrency: int, delay_seconds: float, named: Mapping[str, HostSettings] = MappingProxyType({})
     ) -> None:
-        host_keys.prepare()
         self._concurrency = concurrency
         self._delay_seconds = delay_seconds
         self._named = named
@@ -102,6 +102,10 @@ class Hosts:
         self._budgets: dict[str, dict[int, float]] = {}
         self._new_pauses: dict[str, float] = {}
         self._waiting = 0
+
+    def prepare(self) -> None:
+        """See :func:`digestd.ingest.network.host_keys.prepare`."""
+        host_keys.prepare()
 
     def key_of(self, url: str) -> str:
         """What `url` takes turns with: see :func:`digestd.ingest.network.host_keys.key_of`."""

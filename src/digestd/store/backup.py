@@ -25,8 +25,8 @@ from digestd.store.copying import Progress, copy_rows, is_empty
 from digestd.store.engine import create, database_url, file_of, for_looking, give_to_owner_of_folder
 from digestd.store.migrate import REVISIONS, migrate, revision
 from digestd.store.outage import cause, masked
+from digestd.store.patience import patient
 from digestd.store.schema import metadata
-from digestd.store.session import patient
 
 _PAGES_AT_A_TIME = 1024
 _SIDE_FILES = ("", "-wal", "-shm", "-journal")

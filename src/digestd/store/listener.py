@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import trio
 from sqlalchemy import URL, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +15,9 @@ from digestd.errors import StoreUnavailable
 from digestd.store.changes import CHANNEL
 from digestd.store.engine import create
 from digestd.store.outage import cause, masked
+
+if TYPE_CHECKING:
+    import psycopg
 
 # Whoever only listens never learns that the other side is gone, unless it asks: after half a minute of silence.
 _KEEPALIVES = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3}
@@ -58,6 +60,8 @@ class Listener:
             raise self._unavailable(getattr(error, "orig", None) or error) from error
 
     async def _wait_told(self, connection: psycopg.Connection[Any]) -> None:
+        import psycopg
+
         # Before, not after: what was taken from the connection must not be lost to a cancellation.
         await trio.lowlevel.checkpoint()
         try:
@@ -94,6 +98,8 @@ class _Session:
 
 
 def _listening(engine: Engine) -> psycopg.Connection[Any]:
+    import psycopg
+
     connection = engine.connect()
     try:
         driver_connection = connection.connection.driver_connection

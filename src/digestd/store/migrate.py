@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine, inspect, text
 from digestd.errors import SchemaError
 from digestd.store.engine import exclusive
 from digestd.store.outage import masked
+from digestd.store.patience import patient
 from digestd.store.schema import metadata
-from digestd.store.session import patient
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision of the history, oldest first; a test holds it to the modules under `migrations/versions`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 
-import psycopg
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -64,6 +63,9 @@ def _is_away(error: DBAPIError) -> bool:
     if isinstance(original, sqlite3.Error):
         # Extended codes carry the primary one in their low byte (sqlite.org/rescode.html).
         return getattr(original, "sqlite_errorcode", 0) & 0xFF in _AWAY_SQLITE_CODES
+    # Not with the module: who keeps to SQLite pays for no driver of PostgreSQL's at every start.
+    import psycopg
+
     if isinstance(original, psycopg.Error) and original.sqlstate is not None:
         return original.sqlstate[:2] in _AWAY_CLASSES or original.sqlstate in _AWAY_STATES
     # Without a SQLSTATE the server said nothing: the connection failed or is closed.

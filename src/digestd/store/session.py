@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
 
 Answer = TypeVar("Answer")
@@ -24,8 +24,6 @@ _SETTINGS = {
 SILENCE_SECONDS = 7.5
 """How long a server may say nothing: longer than its own time-outs, so that it has hung, or is gone without a word.
 Long lists go out as one call, and may take as long as they like while it takes them in and answers."""
-
-_THINKING_SECONDS = 60.0
 
 # A name of ours, which PostgreSQL keeps without knowing it: whoever reads it back has all the other options, too.
 _MARK = "digestd.options"
@@ -95,25 +93,6 @@ def _heard_from(gen: PQGen[Answer], seconds: float) -> PQGen[Answer]:
     except StopIteration as ended:
         answer: Answer = ended.value
         return answer
-
-
-def patient(connection: Connection) -> None:
-    """Let the transaction on `connection` wait as long as it takes, for a lock and for its answers."""
-    if connection.dialect.name == "postgresql":
-        session = connection.connection.driver_connection
-        assert isinstance(session, Session)
-        connection.execute(text("SET LOCAL lock_timeout = '5min'"))
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
-        session.silence_seconds = None
-
-
-def unhurried(connection: Connection) -> None:
-    """Let the transaction on `connection` take its time between two statements, as one does that thinks about 100,000
-    rows on a busy machine. A process that is stopped meanwhile is waited for as long, and no longer."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(
-            text(f"SET LOCAL idle_in_transaction_session_timeout = '{_THINKING_SECONDS:.0f}s'")
-        )
 
 
 def set_up(engine: Engine) -> None:

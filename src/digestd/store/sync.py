@@ -14,8 +14,8 @@ from digestd.model import SourceSpec
 from digestd.store import SyncReport, moving
 from digestd.store.changes import list_owner, tell
 from digestd.store.chunks import chunks
+from digestd.store.patience import unhurried
 from digestd.store.schema import source_lists, sources
-from digestd.store.session import unhurried
 from digestd.store.sourcelist import plan_sync, replaced
 from digestd.store.sources import kept_sources
 
