@@ -170,6 +170,10 @@ def test_no_piece_of_a_text_is_lost_or_changed_where_it_ends(texts: list[str], d
     assert one == b"".join(mended(iter([text])))
 
 
+def test_a_section_that_ends_with_its_piece_keeps_its_ampersand() -> None:
+    assert b"".join(mended(iter([b"&<![CDATA[&]]>", b"&"]))) == b"&amp;<![CDATA[&]]>&amp;"
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

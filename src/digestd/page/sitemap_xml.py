@@ -155,10 +155,14 @@ def mended(pieces: Iterator[bytes]) -> Iterator[bytes]:
             break
         first = False
         joined = held + piece
-        # What may go on in the next piece waits for it.
-        begun = [joined.rfind(b"&", -_LONGEST_REFERENCE), joined.rfind(b"<", -len(_CDATA))]
+        # What may go on in the next piece waits for it; what stands before the end of a CDATA section does not go on.
+        closed = max(joined.rfind(b"]]>"), 0)
+        begun = [
+            joined.rfind(b"&", max(closed, len(joined) - _LONGEST_REFERENCE)),
+            joined.rfind(b"<", max(closed, len(joined) - len(_CDATA))),
+        ]
         # The first that is not closed; within it, others are text.
-        opened = joined.find(_CDATA, max(joined.rfind(b"]]>"), 0))
+        opened = joined.find(_CDATA, closed)
         if opened >= 0 and len(joined) - opened < _PIECE:
             begun.append(opened)
         cut = min((at for at in begun if at >= 0), default=len(joined))
