@@ -108,7 +108,7 @@ async def test_a_schema_that_changes_while_we_run_is_told(database: str) -> None
             f"{named} is at revision '0001', and this digestd needs '{REVISIONS[-1]}': {remedy}"
         ),
         "DROP TABLE alembic_version": (
-            f"{named} has a table 'articles' that digestd did not make: "
+            f"{named} has a table 'article_versions' that digestd did not make: "
             "give digestd a database of its own in database.url"
         ),
     }

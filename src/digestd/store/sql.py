@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from digestd.errors import StoreUnavailable
 from digestd.metrics import StoreCalls
-from digestd.model import Article, Fetch, Origin, SourceSpec, SourceStatus
+from digestd.model import Article, ArticleVersion, Fetch, Origin, SourceSpec, SourceStatus
 from digestd.store import (
     ArticleQuery,
     Changes,
@@ -52,6 +52,7 @@ from digestd.store import (
     sources,
     steps,
     sync,
+    versions,
 )
 from digestd.store.engine import create, database_url, file_of, for_looking, reading
 from digestd.store.listener import Listener
@@ -327,6 +328,10 @@ class SqlStore:
     async def articles(self, query: ArticleQuery) -> list[Article]:
         """See `Store.articles`."""
         return await self._run(self._reading, lambda connection, _: listing.listed(connection, query))
+
+    async def article_versions(self, article_id: int) -> list[ArticleVersion]:
+        """See `Store.article_versions`."""
+        return await self._run(self._reading, lambda connection, _: versions.listed(connection, article_id))
 
     async def retry_pages(self, query: ArticleQuery) -> int:
         """See `Store.retry_pages`."""
