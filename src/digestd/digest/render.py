@@ -21,8 +21,8 @@ _INDENT = "  "
 def render_digest(items: Sequence[Item], *, width: int, limit_per_source: int) -> str:
     """Write the newest `limit_per_source` items of each source as text for a screen `width` cells wide.
 
-    Each has its title, date (UTC), what was revised, link on a line of its own, and two lines of text. Only links may be
-    wider than `width`, which counts as 35 when it is less. Control characters are left out, whatever sent them.
+    Each has its title, date (UTC), what was revised, its link on a line of its own, and two lines of text. Only links
+    may be wider than `width`, which counts as 35 when it is less. Control characters are left out, whatever sent them.
     Without items the digest says so. The text ends without a line break.
     """
     sections = newest_by_source(items, limit_per_source=limit_per_source)

@@ -83,7 +83,11 @@ def is_of_facts(changes: Changes) -> bool:
 def told(changes: Changes) -> str:
     """Give `changes` as people are told them: the facts that changed, where some did, else which words. Any value of
     JSON is taken; what does not have its form is passed over."""
-    sound = {name: pair for name, pair in changes.items() if isinstance(pair, list) and len(pair) == 2}
+    sound = {
+        name: pair
+        for name, pair in changes.items()
+        if (_is_name(name) or name in _WORDS) and isinstance(pair, list) and len(pair) == 2
+    }
     facts = list(_facts_told(sound))
     if facts:
         return ", ".join(facts)
