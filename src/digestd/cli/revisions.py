@@ -45,7 +45,7 @@ def version_record(version: ArticleVersion) -> VersionRecord:
         "author": version.author,
         "summary": version.summary,
         "content": version.content,
-        "facts": dict(version.facts) if version.facts else None,
+        "facts": None if version.facts is None else dict(version.facts),
         "changes": changes,
         "revision": told(version.changes),
     }

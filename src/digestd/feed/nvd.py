@@ -151,7 +151,8 @@ def _score(cve: Object) -> _Score | None:
     for name, version in _VERSIONS:
         scores = [_scored(one, version) for one in objects_of(metrics, name)[:_MOST_METRICS]]
         if sound := [score for score in scores if score is not None]:
-            return max(sound, key=lambda score: score.value)
+            # The same one whatever the order: lists of the same scores are no news.
+            return max(sound, key=lambda score: (score.value, score.whose, score.vector))
     return None
 
 

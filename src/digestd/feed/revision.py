@@ -45,20 +45,22 @@ _CALLED = {"url": "link", "summary": "text", "content": "text"}
 
 def sound_facts(facts: Facts | None) -> dict[str, Any] | None:
     """Give `facts` as they can be kept: at most 20 with names of small letters, each a number, a line of at most 200
-    characters, or a list of at most 50 such lines; whatever is something else is left out. None where none is left.
+    characters, or a list of at most 50 such lines; whatever is something else, or empty, is left out. That there are
+    none is known, too: nothing becomes nothing, and None, of what is no advisory, None.
     """
-    if not facts:
+    if facts is None:
         return None
     kept: dict[str, Any] = {}
     for name, value in facts.items():
         sound = _sound(value)
         if _is_name(name) and len(kept) < _MOST_FACTS and sound not in (None, "", []):
             kept[name] = sound
-    return kept or None
+    return kept
 
 
 def changed_facts(before: Facts | None, after: Facts | None) -> dict[str, Any]:
-    """What is different in `after`: by name, `[before, after]`, None for what was not told.
+    """What is different in `after`, both as :func:`sound_facts` gives them: by name, `[before, after]`, None for what
+    was not told. The order of a list is no difference.
 
     Where nothing was known before, nothing can have changed, but that it was removed from its catalogue.
     """
@@ -67,7 +69,8 @@ def changed_facts(before: Facts | None, after: Facts | None) -> dict[str, Any]:
         return {}
     is_moved = known.get(_REMOVED) != after.get(_REMOVED)
     names = [_REMOVED] if is_moved else _in_order({*known, *after})
-    return {name: [known.get(name), after.get(name)] for name in names if known.get(name) != after.get(name)}
+    pairs = {name: [known.get(name), after.get(name)] for name in names}
+    return {name: pair for name, pair in pairs.items() if _comparable(pair[0]) != _comparable(pair[1])}
 
 
 def is_text_only(changes: Changes) -> bool:
@@ -131,6 +134,11 @@ def _sound(value: object) -> object:
         lines = (line_of(one, _LONGEST_FACT) for one in value[:_MOST_LISTED] if isinstance(one, str))
         return list(dict.fromkeys(filter(None, lines)))
     return None
+
+
+def _comparable(value: object) -> object:
+    # Another order of a list is no news.
+    return frozenset(_lines(value)) if isinstance(value, list) else value
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
