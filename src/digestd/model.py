@@ -16,6 +16,11 @@ Outcome: TypeAlias = Literal["fetched", "unchanged", "failed"]
 Extraction: TypeAlias = Literal["pending", "done", "failed", "skipped"]
 PublishedFrom: TypeAlias = Literal["entry", "page", "first_seen"]
 
+Facts: TypeAlias = Mapping[str, Any]
+"""What a program can read of an advisory, by name: texts, numbers, lists of texts. See :mod:`digestd.feed.revision`."""
+Changes: TypeAlias = Mapping[str, Any]
+"""What is different in a newer version, by name: `[before, after]`; of a summary or content their characters."""
+
 UNFINISHED_CLAIMS_LIMIT = 3
 """From this many claims in a row that were never recorded on, a source, or a page, is suspected of killing the
 process."""
@@ -154,7 +159,8 @@ class Entry:
     :mod:`digestd.feed.identity`). `content_hash` covers title, content, author and link, no dates, after a version
     byte. `summary` and `content` are sanitised HTML with absolute links; `title` and `author` are plain text.
     `published_at` is None where the document gives no date that can be understood. `complete` says that `content`
-    carries the whole article, so that its page need not be fetched.
+    carries the whole article, so that its page need not be fetched. `facts` are those of an advisory, None for what is
+    none; they decide about no identity and are in no hash: what is news in them stands in the text, too.
     """
 
     identity: str
@@ -169,6 +175,7 @@ class Entry:
     published_at: datetime | None = None
     published_raw: str | None = None
     complete: bool = False
+    facts: Facts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +308,8 @@ class Article:
 
     `summary` and `content` are sanitised HTML from the feed; `text` is what extraction made of the article's page, None
     unless `extraction` is `done`. `extraction_error` says why it is not done; `next_extraction_at` when it is tried
-    again, None for at once.
+    again, None for at once. `facts` are those of an advisory; `changes` is what the update at `updated_at` changed,
+    None where there was none or nothing is known of it.
     """
 
     id: int
@@ -323,3 +331,22 @@ class Article:
     extraction_attempts: int = 0
     extraction_error: str | None = None
     next_extraction_at: datetime | None = None
+    facts: Facts | None = None
+    changes: Changes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleVersion:
+    """What an article said from `said_at` to `replaced_at`, before its update number `number` came, which made these
+    `changes`. Numbers are missing where more versions were than are kept. Texts are cut where they are very long."""
+
+    number: int
+    said_at: datetime
+    replaced_at: datetime
+    title: str
+    url: str | None
+    author: str | None
+    summary: str | None
+    content: str | None
+    facts: Facts | None
+    changes: Changes

@@ -85,29 +85,44 @@ def test_blanks_at_the_ends_are_no_change() -> None:
     assert after.entries[0].content_hash == before.entries[0].content_hash
 
 
-def test_what_has_gone_is_told_by_an_article_of_its_own() -> None:
+def test_what_has_gone_is_told_in_its_place() -> None:
     first = read(catalogue([vulnerability(ONE), vulnerability(TWO), vulnerability(THREE)]))
     body = catalogue([vulnerability(ONE)], version="2026.11.23", released="2026-11-23T08:00:00Z")
     second = read(body, first)
-    assert guids(second) == [ONE, f"{THREE} removed 2026.11.23", f"{TWO} removed 2026.11.23"]
-    notice = second.entries[1]
-    assert notice.title == f"{THREE}: removed from the KEV catalogue"
-    assert notice.content == (
-        "<p>CISA's catalogue of known exploited vulnerabilities (version 2026.11.23) no longer lists CVE-2021-44228. "
-        "What it said of it stays in the article about it.</p>"
+    assert guids(second) == [ONE, THREE, TWO]
+    told = second.entries[1]
+    # It is the article that there is, by its identity, and keeps its date.
+    assert told.identity == first.entries[2].identity
+    assert (told.link, told.published_at, told.complete) == (first.entries[2].link, None, True)
+    assert told.title == f"{THREE}: removed from the KEV catalogue"
+    assert told.content == (
+        "<p>CISA's catalogue of known exploited vulnerabilities (version 2026.11.23 of 2026-11-23) no longer lists "
+        "CVE-2021-44228. What it said of it is kept as an earlier version of this article.</p>"
     )
-    assert (notice.published_at, notice.complete) == (datetime(2026, 11, 23, 8, tzinfo=UTC), True)
+    assert told.facts == {"removed": "2026-11-23"}
     assert guids(read(body, second)) == [ONE]
+    back = read(
+        catalogue([vulnerability(ONE), vulnerability(TWO)], version="2026.11.24", released=""), second
+    )
+    assert back.entries[1] == first.entries[1]
 
 
-def test_of_many_that_have_gone_one_article_tells() -> None:
-    many = [f"CVE-2020-{number}" for number in range(1000, 2500)]
-    first = read(catalogue([vulnerability(cve) for cve in (ONE, *many)]))
-    second = read(catalogue([vulnerability(ONE)], version="2026.11.22"), first)
-    notice = second.entries[1]
-    assert (len(second.entries), notice.title) == (2, "1,500 entries removed from the KEV catalogue")
-    assert notice.content is not None
-    assert notice.content.endswith(" CVE-2020-1999 and 500 more.</p>")
+def test_a_catalogue_without_a_version_is_told_by_its_day() -> None:
+    first = read(catalogue([vulnerability(ONE), vulnerability(TWO)], version="", released=""))
+    told = read(catalogue([vulnerability(ONE)], version="", released=""), first).entries[1]
+    assert told.content == (
+        "<p>CISA's catalogue of known exploited vulnerabilities (the one of 2026-11-23) no longer lists CVE-2026-0001. "
+        "What it said of it is kept as an earlier version of this article.</p>"
+    )
+
+
+def test_the_facts_of_an_entry() -> None:
+    flagged = vulnerability(TWO, knownRansomwareCampaignUse=" Known ", dueDate=None)
+    document = read(catalogue([vulnerability(ONE), flagged]))
+    assert [entry.facts for entry in document.entries] == [
+        {"ransomware": "Unknown", "due": "2026-12-12"},
+        {"ransomware": "Known"},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +140,11 @@ def test_what_may_be_missing_by_mistake_has_not_gone(body: bytes) -> None:
     second = read(body, first)
     assert not second.whole
     assert set(guids(second)) <= {ONE}
-    assert guids(read(catalogue([vulnerability(ONE)]), second)) == [ONE, f"{TWO} removed 2026.11.21"]
+    third = read(catalogue([vulnerability(ONE)]), second)
+    assert [(entry.guid, entry.facts) for entry in third.entries] == [
+        (ONE, {"ransomware": "Unknown", "due": "2026-12-12"}),
+        (TWO, {"removed": "2026-11-21"}),
+    ]
 
 
 def test_an_older_catalogue_is_told_and_not_read() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digestd.feed.rate_limits import LONGEST_SECONDS, Unit, remaining, reset_seconds
+from digestd.feed.rate_limits import LONGEST_SECONDS, Unit, remaining, reset_seconds, retry_after
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
@@ -66,3 +66,21 @@ def test_whatever_is_written_the_answer_is_a_time_to_wait_or_none(
 @pytest.mark.parametrize(("written", "left"), [("0", 0.0), ("99.0", 99.0), ("-1", None), ("many", None)])
 def test_what_is_left(written: str, left: float | None) -> None:
     assert remaining({"x": written}, "x") == left
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("120", 120.0),
+        ("Mon, 23 Nov 2026 08:01:00 GMT", 60.0),
+        ("999999999", LONGEST_SECONDS),
+        ("0", None),
+        ("-5", None),
+        ("Mon, 23 Nov 2026 07:00:00 GMT", None),
+        ("later", None),
+        ("", None),
+    ],
+)
+def test_retry_after_counts_or_names_a_moment(written: str, seconds: float | None) -> None:
+    assert retry_after({"retry-after": written}, now=NOW) == seconds
+    assert retry_after({}, now=NOW) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from trio.testing import MockClock
 
 from digestd.config.kind_options import settled
 from digestd.errors import ConnectFailed
+from digestd.feed.revision import told
 from digestd.kinds.ghsa import GhsaKind, GhsaOptions
 from digestd.model import Failure, Response
 from support.api_reader import ApiReader
@@ -61,6 +63,54 @@ async def test_what_was_changed_is_found_and_found_again_once(autojump_clock: Mo
     assert reader.articles[one]["title"] == f"{one}: withdrawn: Bug number 1"
     site.change(one, epss={"percentage": 0.9, "percentile": 0.9})
     assert await polled(reader) == ("fetched", 0, 0)
+
+
+def package(name: str, fixed: str | None) -> dict[str, object]:
+    return {
+        "package": {"ecosystem": "npm", "name": name},
+        "vulnerable_version_range": "< 2",
+        "first_patched_version": fixed,
+    }
+
+
+async def test_a_revised_advisory_keeps_what_it_said_and_tells_what_changed(
+    autojump_clock: MockClock,
+) -> None:
+    site = GhsaSite()
+    one = site.publish(severity="medium", vulnerabilities=[package("a", "1.0"), package("b", None)])
+    reader = reader_of(site)
+    await reader.poll()
+    scored = {"cvss_v3": {"vector_string": "CVSS:3.1/AV:N/AC:L", "score": 9.8}}
+    revisions: list[tuple[dict[str, object], str]] = [
+        (
+            {"severity": "critical", "cvss_severities": scored},
+            "severity MEDIUM -> CRITICAL, score none -> 9.8, CVSS none -> 3.1",
+        ),
+        ({"vulnerabilities": [package("b", "2.0"), package("a", "1.0")]}, "fix available: npm b 2.0"),
+        ({"description": "In other words."}, "edited: text"),
+        ({"withdrawn_at": "2026-11-23T10:00:00Z"}, "withdrawn on 2026-11-23T10:00:00Z"),
+        ({"withdrawn_at": None}, "withdrawn no longer"),
+    ]
+    for changes, _ in revisions:
+        await trio.sleep(HOUR)
+        site.change(one, **changes)
+        assert await polled(reader) == ("fetched", 0, 1)
+        # Asked again within the overlap, it is what is known already.
+        assert await polled(reader) == ("fetched", 0, 0)
+    versions = reader.store.versions[reader.articles[one]["id"]]
+    assert [told(version["changes"]) for version in versions] == [words for _, words in revisions]
+    assert versions[0]["facts"] == {"severity": "MEDIUM", "fixed": ["npm a 1.0"]}
+    assert "<li>Severity: medium</li>" in versions[0]["content"]
+    assert [version["title"] for version in versions[-2:]] == [
+        f"{one}: Bug number 1",
+        f"{one}: withdrawn: Bug number 1",
+    ]
+    assert reader.articles[one]["facts"] == {
+        "severity": "CRITICAL",
+        "score": 9.8,
+        "cvss": "3.1",
+        "fixed": ["npm b 2.0", "npm a 1.0"],
+    }
 
 
 async def test_pages_follow_the_cursors_alone(autojump_clock: MockClock) -> None:
@@ -266,6 +316,11 @@ async def test_a_damaged_row_begins_anew(cursor: dict[str, Any], autojump_clock:
     assert site.asked[-1]["modified"].startswith(">=2026-11-21T")
 
 
+async def test_whatever_names_a_time_is_left_alone_for_it(autojump_clock: MockClock) -> None:
+    site = GhsaSite(trouble=lambda number: Response(PLACE, 502, {"retry-after": "400"}, b""))
+    assert await failed(reader_of(site)) == Failure("http_status", "the server answered 502", 502, 400.0)
+
+
 def test_its_options(tmp_path: Path) -> None:
     def say(url: str | None = None, **options: object) -> object:
         done = settled(GhsaOptions, "ghsa", options, url, tmp_path)
@@ -329,7 +384,8 @@ def test_nothing_is_lost_or_doubled_whatever_fails(
                 site.publish()
             for which in changed.get(number, ()):
                 if which < len(keys):
-                    site.change(keys[which], description=f"Changed at {number}.")
+                    severity = ["low", "medium", "high", "critical", "unknown"][number % 5]
+                    site.change(keys[which], description=f"Changed at {number}.", severity=severity)
             if number in dies_in_request:
                 reader.store.alive = False
                 raise Killed
@@ -351,5 +407,17 @@ def test_nothing_is_lost_or_doubled_whatever_fails(
         assert {key: str(one["content"]).partition("</p>")[0] for key, one in reader.articles.items()} == {
             key: f"<p>{one['description']}" for key, one in site.advisories.items()
         }
+        for key, one in reader.articles.items():
+            # One version for each change that was read, and each tells what the next one says.
+            versions = reader.store.versions.get(one["id"], [])
+            assert [version["number"] for version in versions] == [*range(1, one["updates"] + 1)][
+                -len(versions) :
+            ]
+            severities = [version["facts"].get("severity", "UNKNOWN") for version in (*versions, one)]
+            assert severities[-1] == site.advisories[key]["severity"].upper()
+            told_of = [version["changes"].get("severity") for version in versions]
+            assert [pair and [one or "UNKNOWN" for one in pair] for pair in told_of] == [
+                [*pair] if pair[0] != pair[1] else None for pair in pairwise(severities)
+            ]
 
     trio.run(live, clock=MockClock(autojump_threshold=0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from trio.testing import MockClock
 
 from digestd.config.kind_options import settled
 from digestd.errors import ConnectFailed, HostPaused, HTTPStatus
+from digestd.feed.revision import changed_facts, told
 from digestd.kinds.kev import KevKind, KevOptions
 from digestd.model import Failure
 from support.api_reader import ApiReader
@@ -39,6 +41,11 @@ async def polled(reader: ApiReader) -> tuple[str | None, int, int]:
     return result.outcome, result.articles_new, result.articles_updated
 
 
+def revisions(reader: ApiReader, guid: str) -> list[str]:
+    """What each revision of an article changed, in words."""
+    return [told(version["changes"]) for version in reader.store.versions[reader.articles[guid]["id"]]]
+
+
 async def test_added_changed_and_removed_entries(autojump_clock: MockClock) -> None:
     site = KevSite()
     site.release(ONE, TWO)
@@ -49,16 +56,33 @@ async def test_added_changed_and_removed_entries(autojump_clock: MockClock) -> N
     site.release(TWO, knownRansomwareCampaignUse="Known")
     assert await polled(reader) == ("fetched", 0, 1)
     assert "ransomware campaigns: Known" in reader.articles[TWO]["content"]
+    assert revisions(reader, TWO) == ["use in ransomware campaigns Unknown -> Known"]
+    site.release(TWO, knownRansomwareCampaignUse="Known", dueDate="2027-01-01")
+    assert await polled(reader) == ("fetched", 0, 1)
+    assert revisions(reader, TWO)[1:] == ["due 2026-12-12 -> 2027-01-01"]
     site.remove(ONE)
-    assert await polled(reader) == ("fetched", 1, 0)
-    notices = [guid for guid in reader.articles if " removed " in guid]
-    assert notices == [f"{ONE} removed 2025.10.19.3"]
-    # For retention, it has left the document; what it said stays.
-    assert reader.articles[ONE]["left_at"] is not None
-    assert "ransomware campaigns: Unknown" in reader.articles[ONE]["content"]
+    assert await polled(reader) == ("fetched", 0, 1)
+    removed = reader.articles[ONE]
+    assert (removed["title"], removed["facts"]) == (
+        f"{ONE}: removed from the KEV catalogue",
+        {"removed": "2025-10-20"},
+    )
+    assert revisions(reader, ONE) == ["removed from the catalogue on 2025-10-20"]
+    (before,) = reader.store.versions[removed["id"]]
+    assert "ransomware campaigns: Unknown" in before["content"]
+    assert before["title"] == f"{ONE}: Example Gateway Command Injection Vulnerability"
+    # It keeps its date, and is there for as long as nobody knows a newer catalogue.
+    assert (removed["published_raw"], removed["left_at"]) == ("2026-11-21", None)
     assert await polled(reader) == ("unchanged", 0, 0)
+    # For retention, it has left with the next one.
+    site.release(THREE, notes="")
+    assert await polled(reader) == ("fetched", 0, 1)
+    assert reader.articles[ONE]["left_at"] is not None
     site.release(ONE)
-    assert await polled(reader) == ("fetched", 0, 0)
+    assert await polled(reader) == ("fetched", 0, 1)
+    assert "ransomware campaigns: Unknown" in reader.articles[ONE]["content"]
+    assert revisions(reader, ONE)[1:] == ["listed in the catalogue again"]
+    assert revisions(reader, THREE) == ["edited: text"]
     assert {guid for guid, one in reader.articles.items() if one["left_at"] is None} == {ONE, TWO, THREE}
     assert (reader.row["last_error"], reader.row["state"]) == (None, "active")
 
@@ -262,11 +286,27 @@ def test_nothing_is_lost_or_doubled_whatever_fails(
         for cve, entry in site.entries.items():
             assert f"ransomware campaigns: {entry['knownRansomwareCampaignUse']}<" in kept[cve]["content"]
             assert kept[cve]["left_at"] is None
-        notices = [guid.partition(" removed ")[0] for guid in kept if " removed " in guid]
+        revised = {guid: reader.store.versions.get(one["id"], []) for guid, one in kept.items()}
+        for guid, versions in revised.items():
+            # One version for each change that was read: they follow each other without a gap, up to what it says now.
+            assert [version["number"] for version in versions] == list(range(1, kept[guid]["updates"] + 1))
+            said = [*(version["facts"] for version in versions), kept[guid]["facts"]]
+            words = {"title", "content"}
+            assert [changed_facts(*pair) for pair in pairwise(said)] == [
+                {name: pair for name, pair in version["changes"].items() if name not in words}
+                for version in versions
+            ]
+            assert all(version["changes"] for version in versions)
         # Each time that it went was told once at most: it may have come back before anybody looked.
+        notices = {
+            guid: sum(version["changes"].get("removed", [1])[0] is None for version in versions)
+            for guid, versions in revised.items()
+        }
         assert Counter(notices) <= removed
         # Whatever was read once and is not listed any more was told.
-        assert {guid for guid in read_so_far if " " not in guid} - site.entries.keys() <= set(notices)
-        assert {guid for guid in kept if " " not in guid} <= {ONE, *CVES}
+        assert {
+            guid for guid, one in kept.items() if "removed" in one["facts"]
+        } == read_so_far - site.entries.keys()
+        assert kept.keys() <= {ONE, *CVES}
 
     trio.run(live, clock=MockClock(autojump_threshold=0))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from digestd.errors import ConnectFailed, TooLarge
+from digestd.feed.revision import told
 from digestd.kinds.nvd import NvdKind
 from digestd.model import Failure, Response
 from support.api_reader import ApiReader
@@ -69,6 +70,48 @@ async def test_what_was_changed_is_found_and_found_again_once(autojump_clock: Mo
     site.change(two)
     await trio.sleep(1)
     assert await polled(reader) == ("fetched", 0, 0)
+
+
+def scored(score: float, severity: str, source: str = "nvd@nist.gov") -> dict[str, object]:
+    return {"source": source, "type": "Primary", "cvssData": {"baseScore": score, "baseSeverity": severity}}
+
+
+async def test_a_revised_cve_keeps_what_it_said_and_tells_what_changed(autojump_clock: MockClock) -> None:
+    site = NvdSite()
+    one = site.publish(metrics={"cvssMetricV31": [scored(5.0, "MEDIUM")]})
+    await trio.sleep(1)
+    reader = reader_of(site)
+    await reader.poll()
+    both = [scored(9.8, "CRITICAL", "a@example.com"), scored(9.8, "CRITICAL")]
+    revisions: list[tuple[dict[str, object], str]] = [
+        (
+            {"metrics": {"cvssMetricV31": both}, "vulnStatus": "Analyzed"},
+            "severity MEDIUM -> CRITICAL, score 5.0 -> 9.8, status Awaiting Analysis -> Analyzed",
+        ),
+        (
+            {"cisaExploitAdd": "2026-11-21", "cisaActionDue": "2026-12-12"},
+            "known to be exploited since 2026-11-21, due none -> 2026-12-12",
+        ),
+        ({"references": [{"url": "https://example.com/psirt"}]}, "edited: text"),
+        ({"vulnStatus": "Rejected"}, "status Analyzed -> Rejected"),
+    ]
+    for changes, _ in revisions:
+        site.change(one, **changes)
+        await trio.sleep(1)
+        assert await polled(reader) == ("fetched", 0, 1)
+        assert await polled(reader) == ("fetched", 0, 0)
+    # A status alone, and the same scores in another order, are no revision.
+    site.change(one, metrics={"cvssMetricV31": both[::-1]}, lastModified="2026-11-23T00:00:01.000")
+    assert await polled(reader) == ("fetched", 0, 0)
+    versions = reader.store.versions[reader.articles[one]["id"]]
+    assert [told(version["changes"]) for version in versions] == [words for _, words in revisions]
+    assert versions[0]["facts"] == {
+        "score": 5.0,
+        "cvss": "3.1",
+        "severity": "MEDIUM",
+        "status": "Awaiting Analysis",
+    }
+    assert "<li>Severity: MEDIUM 5.0 (CVSS 3.1, nvd@nist.gov)</li>" in versions[0]["content"]
 
 
 async def test_it_may_begin_further_back(autojump_clock: MockClock) -> None:
@@ -230,6 +273,25 @@ async def test_pauses_grow_and_become_failures(status: int, autojump_clock: Mock
     site.trouble = lambda number: None
     assert await polled(reader) == ("fetched", 0, 0)
     assert reader.row["cursor"].keys() == {"reached"}
+
+
+async def test_whatever_names_a_time_is_left_alone_for_it(autojump_clock: MockClock) -> None:
+    answers = [Response(PLACE, status, {"retry-after": "400"}, b"") for status in (503, 500)]
+    site = NvdSite(trouble=lambda number: answers[number - 1])
+    reader = reader_of(site)
+    result = await reader.poll()
+    assert result is not None
+    assert result.failure == Failure(
+        "paused",
+        "the server answered 503: NVD was asked too often from this address, or is too busy, and is left alone for "
+        "400 s",
+        503,
+        400.0,
+    )
+    assert site.left_alone == [400.0]
+    result = await reader.poll()
+    assert result is not None
+    assert result.failure == Failure("http_status", "the server answered 500", 500, 400.0)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
+import signal
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from digestd.feed.revision import VERSIONS_LIMIT
+from support.kept import Database
 from support.kev_site import SITE, catalogue, vulnerability
-from support.process import run
+from support.process import Digestd, run
 from support.publishers import Answer, Request, open_publishers
 
 CVES = ["CVE-2026-12345", "CVE-2021-44228"]
@@ -68,10 +74,79 @@ def test_the_mirror_s_catalogue_is_read_and_told(tmp_path: Path) -> None:
             "SELECT guid, content LIKE '%2027-01-01%', extraction FROM articles"
         ).fetchall()
         ((state, error),) = connection.execute("SELECT state, last_error FROM sources").fetchall()
-    assert sorted(kept) == [
-        ("CVE-2021-44228", 0, "skipped"),
-        ("CVE-2021-44228 removed 2026.11.22", 0, "skipped"),
-        ("CVE-2026-12345", 1, "skipped"),
-    ]
+    assert sorted(kept) == [("CVE-2021-44228", 0, "skipped"), ("CVE-2026-12345", 1, "skipped")]
+    revised = run(["articles", "--revised", "--json", "-c", file], tmp_path)
+    assert {article["title"]: article["revision"] for article in json.loads(revised.stdout)} == {
+        f"{CVES[0]}: Example Gateway Command Injection Vulnerability": "due 2026-12-12 -> 2027-01-01",
+        f"{CVES[1]}: removed from the KEV catalogue": "removed from the catalogue on 2026-11-21",
+    }
     assert state == "degraded"
     assert error == f"shape: {base}{PATH} says 403: the mirror {copy} is read instead, which may be late"
+
+
+_REVISIONS = "SELECT article_id, number, facts, changes FROM article_versions ORDER BY article_id, number"
+_ARTICLES = "SELECT id, updates, facts FROM articles ORDER BY id"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_killed_while_it_records_it_keeps_one_version_for_each_change(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    chance = random.Random(8)
+    cves = [f"CVE-2026-{number}" for number in range(1000, 1300)]
+
+    def cisa(_: Request, number: int) -> Answer:
+        body = catalogue(
+            [vulnerability(cve, dueDate=f"day {number}") for cve in cves],
+            version=f"2026.11.22.{number}",
+            released="",
+        )
+        return Answer(body=body, headers={"Content-Type": "application/json"})
+
+    database = Database(tmp_path, request.getfixturevalue("postgres_url") if kind == "postgresql" else None)
+    with open_publishers({"cisa": cisa}) as publishers:
+        site = publishers["cisa"]
+        file = write(tmp_path, f"{{base_url: '{site.url}'}}")
+        environ = {**database.environ, "WORKER_INTERVAL_SECONDS": "1", "WORKER_JITTER_SECONDS": "0"}
+        for _ in range(6):
+            with Digestd(["-c", file], tmp_path, environ) as daemon:
+                # One poll comes to its end each time: what never does is put off.
+                asked = len(site.log)
+                while len(site.log) < asked + 2:
+                    time.sleep(0.01)
+                time.sleep(chance.uniform(0.0, 0.5))
+                daemon.send(signal.SIGKILL)
+                daemon.process.wait(10)
+            check_versions(database, len(cves))
+        with Digestd(["-c", file], tmp_path, environ) as daemon:
+            daemon.wait_for("worker.started")
+            daemon.wait_until(
+                lambda: database.query("SELECT 1 FROM article_versions LIMIT 1"), "a version", 40
+            )
+            daemon.send(signal.SIGTERM)
+            assert daemon.end() == 0
+        check_versions(database, len(cves))
+
+
+def check_versions(database: Database, most: int) -> None:
+    """Each article has one version for each of its updates, and these lead from one to the next."""
+    versions: dict[int, list[tuple[int, str, object]]] = {}
+    for article_id, number, facts, changes in database.query(_REVISIONS):
+        said, told = (json.loads(one) if isinstance(one, str) else one for one in (facts, changes))
+        versions.setdefault(article_id, []).append((number, said["due"], told["due"]))
+    articles = database.query(_ARTICLES)
+    assert len(articles) in (0, most)
+    for article_id, updates, facts in articles:
+        its = versions.get(article_id, [])
+        numbers = list(range(1, updates + 1))
+        if updates > VERSIONS_LIMIT:
+            numbers = [1, *numbers[1 - VERSIONS_LIMIT :]]
+        assert [number for number, _, _ in its] == numbers
+        now = (json.loads(facts) if isinstance(facts, str) else facts)["due"]
+        said = [(number, due) for number, due, _ in its] + [(updates + 1, now)]
+        assert len({due for _, due in said}) == len(said)
+        followed = zip(its, said[1:], strict=True)
+        assert all(
+            told == [due, after[1]] for (number, due, told), after in followed if after[0] == number + 1
+        )

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, NullPool, create_engine, select, text, update
 
 from digestd.store import Store
 from digestd.store.engine import database_url
-from digestd.store.schema import UtcDateTime, articles, sources, tombstones
+from digestd.store.schema import UtcDateTime, article_versions, articles, sources, tombstones
 from digestd.store.sql import open_store
 from support.memory_store import MemoryStore
 from support.postgres import PostgresServer
@@ -50,6 +50,9 @@ class Bench(Protocol):
     def tombstones(self) -> list[dict[str, Any]]:
         """Every column of every tombstone, by id."""
 
+    def versions(self) -> list[dict[str, Any]]:
+        """Every column but the id of every version, by its article and number."""
+
     def change(self, article_id: int, **columns: Any) -> None:
         """Change columns of an article."""
 
@@ -74,6 +77,9 @@ class MemoryBench:
 
     def tombstones(self) -> list[dict[str, Any]]:
         return [dict(values) for _, values in sorted(self._memory.tombstones.items())]
+
+    def versions(self) -> list[dict[str, Any]]:
+        return [dict(values) for _, kept in sorted(self._memory.versions.items()) for values in kept]
 
     def change(self, article_id: int, **columns: Any) -> None:
         self._memory.kept[article_id].update(columns)
@@ -113,6 +119,13 @@ class SqlBench:
     def tombstones(self) -> list[dict[str, Any]]:
         with self.engine.connect() as connection:
             rows = connection.execute(select(tombstones).order_by(tombstones.c.id))
+            return [dict(row._mapping) for row in rows]
+
+    def versions(self) -> list[dict[str, Any]]:
+        columns = [column for column in article_versions.c if column.name != "id"]
+        in_order = (article_versions.c.article_id, article_versions.c.number)
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(*columns).order_by(*in_order))
             return [dict(row._mapping) for row in rows]
 
     def change(self, article_id: int, **columns: Any) -> None:

@@ -19,7 +19,7 @@ from digestd.store.engine import database_url
 from digestd.store.migrate import REVISIONS
 from digestd.store.outage import masked
 from digestd.store.schema import metadata
-from store.builders import aged, entry, polled, spec
+from store.builders import aged, entry, polled, spec, step, taken
 from store.conftest import open_at
 from support.postgres import PostgresServer
 
@@ -71,6 +71,9 @@ async def fill(url: str) -> None:
         many = [entry(f"g{number}", odd * (number % 3 + 1)) for number in range(1100)]
         options = {"headers": {"A": "ü"}, "none": None, "number": 1.5}
         ids = await polled(store, a=many, b=[entry("one", content="<p>x</p>")])
+        facts = {"severity": odd, "score": 9.8, "fixed": ["1.2", odd]}
+        edited = entry("one", odd, content="<p>y</p>", facts=facts)
+        await store.record([step(await taken(store, ids["b"], force=True), edited)])
         await store.add_source(spec("c", options=options, interval_seconds=0.1 + 0.2))
         newest = everything(url)["articles"][-1]["id"]
         await store.delete_articles([newest])
@@ -240,7 +243,9 @@ async def test_a_backup_of_an_older_digestd_is_brought_up_to_date(
     before = everything(sqlite_url)
     execute(
         sqlite_url,
-        "ALTER TABLE articles DROP COLUMN updates",
+        "DROP TABLE article_versions",
+        "DROP INDEX ix_articles_revised",
+        "ALTER TABLE articles DROP COLUMN facts",
         f"UPDATE alembic_version SET version_num = '{REVISIONS[-2]}'",
     )
     file = tmp_path / "digestd.backup"

@@ -68,6 +68,7 @@ class TestRecord:
             "text_hash": None,
             "left_at": None,
             "updates": 0,
+            "facts": None,
             "next_extraction_at": None,
             "extraction_error": None,
         }

@@ -16,12 +16,13 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 import digestd.store
 from digestd.errors import SchemaError
+from digestd.store import ArticleQuery
 from digestd.store.engine import database_url
 from digestd.store.migrate import REVISIONS
 from digestd.store.outage import masked
 from digestd.store.schema import metadata
-from store.builders import spec
-from store.conftest import open_at
+from store.builders import entry, one, source_ids, spec, step, taken
+from store.conftest import bench_at, open_at
 from support.postgres import PostgresServer
 
 
@@ -108,7 +109,7 @@ async def test_a_schema_that_changes_while_we_run_is_told(database: str) -> None
             f"{named} is at revision '0001', and this digestd needs '{REVISIONS[-1]}': {remedy}"
         ),
         "DROP TABLE alembic_version": (
-            f"{named} has a table 'articles' that digestd did not make: "
+            f"{named} has a table 'article_versions' that digestd did not make: "
             "give digestd a database of its own in database.url"
         ),
     }
@@ -164,6 +165,34 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
     monkeypatch.undo()
     async with open_at(empty_database) as store:
         assert await store.sources() == []
+
+
+async def test_a_store_from_before_there_were_versions_goes_on(database: str) -> None:
+    async with bench_at(database) as bench:
+        source_id = one(await source_ids(bench.store, spec()))
+        claim = await taken(bench.store, source_id)
+        await bench.store.record([step(claim, entry("1"), entry("2"))])
+        for title in ("Edited", "Edited again"):
+            edited = entry("1", title)
+            await bench.store.record([step(await taken(bench.store, source_id, force=True), edited)])
+        before = bench.articles()
+    # As revision 0007 had it.
+    execute(
+        database,
+        "DROP TABLE article_versions",
+        "DROP INDEX ix_articles_revised",
+        "ALTER TABLE articles DROP COLUMN facts",
+        "UPDATE alembic_version SET version_num = '0007'",
+    )
+    async with bench_at(database) as bench:
+        assert (bench.articles(), bench.versions()) == (before, [])
+        (shown,) = await bench.store.articles(ArticleQuery(revised=True))
+        assert (shown.title, shown.changes, shown.facts) == ("Edited again", None, None)
+        newer = entry("1", "A third time", facts={"severity": "HIGH"})
+        await bench.store.record([step(await taken(bench.store, source_id, force=True), newer)])
+        (version,) = await bench.store.article_versions(shown.id)
+        assert (version.number, version.title, version.said_at) == (3, "Edited again", shown.updated_at)
+        assert version.changes == {"title": ["Edited again", "A third time"]}
 
 
 def test_a_database_that_is_up_to_date_is_opened_without_alembic(migrated_sqlite: Path) -> None:

@@ -54,6 +54,21 @@ async def test_a_refused_entry_costs_the_others_nothing(database: str) -> None:
         assert bench.row(source_id)["lease_token"] is None
 
 
+async def test_an_update_that_is_refused_leaves_no_version(database: str) -> None:
+    async with bench_at(database) as bench:
+        reason = refuse_poison(bench)
+        source_id = one(await source_ids(bench.store, spec()))
+        await bench.store.record([step(await taken(bench.store, source_id), entry("1"), entry("2"))])
+        edits = [entry("1", "poison"), entry("2", "Edited")]
+        for _ in range(2):
+            claim = await taken(bench.store, source_id, force=True)
+            (answer,) = await bench.store.record([step(claim, *edits)])
+            assert isinstance(answer, Recorded)
+            assert answer.set_aside == (SetAside("1", "poison", reason),)
+        assert sorted(str(article["title"]) for article in bench.articles()) == ["A title", "Edited"]
+        assert [version["changes"] for version in bench.versions()] == [{"title": ["A title", "Edited"]}]
+
+
 async def test_a_refused_entry_is_kept_beside_the_articles(database: str) -> None:
     async with bench_at(database) as bench:
         reason = refuse_poison(bench)

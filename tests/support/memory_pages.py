@@ -37,12 +37,18 @@ class MemoryPages:
     """What `MemoryStore` says of pages, over its tables `sources` and `articles` by id."""
 
     def __init__(
-        self, sources: Mapping[int, Row], articles: Mapping[int, Row], now: Callable[[], datetime], owner: str
+        self,
+        sources: Mapping[int, Row],
+        articles: Mapping[int, Row],
+        now: Callable[[], datetime],
+        owner: str,
+        last_changes: Callable[[Row], Mapping[str, Any] | None],
     ) -> None:
         self._sources = sources
         self._articles = articles
         self._now = now
         self._owner = owner
+        self._last_changes = last_changes
 
     def claim(
         self,
@@ -102,7 +108,8 @@ class MemoryPages:
 
     def listed(self, query: ArticleQuery) -> list[Article]:
         """See `Store.articles`."""
-        return [article_of(self._name(row), row) for row in self._allowed(self._articles.values(), query)]
+        found = self._allowed(self._articles.values(), query)
+        return [article_of(self._name(row), row, self._last_changes(row)) for row in found]
 
     def retry(self, query: ArticleQuery) -> int:
         """See `Store.retry_pages`."""
@@ -142,21 +149,23 @@ class MemoryPages:
         return bool(row["next_extraction_at"] or row["extraction_failures"] or row["extraction_unfinished"])
 
     def _allowed(self, rows: Iterable[Row], query: ArticleQuery) -> list[Row]:
+        by = "updated_at" if query.revised else "fetched_at"
         found = [
             row
             for row in rows
-            if (query.source is None or self._name(row) == query.source)
-            and (query.since is None or row["fetched_at"] >= query.since)
+            if (not query.revised or row["updated_at"] is not None)
+            and (query.source is None or self._name(row) == query.source)
+            and (query.since is None or row[by] >= query.since)
             and (query.extraction is None or row["extraction"] == query.extraction)
             and (query.ids is None or row["id"] in query.ids)
         ]
-        return sorted(found, key=lambda row: (row["fetched_at"], row["id"]), reverse=True)[: query.limit]
+        return sorted(found, key=lambda row: (row[by], row["id"]), reverse=True)[: query.limit]
 
 
-def article_of(source_name: str, row: Mapping[str, Any]) -> Article:
-    """The article that `row` of the source `source_name` is."""
-    shown = [field.name for field in fields(Article) if field.name != "source_name"]
-    return Article(source_name=source_name, **{name: row[name] for name in shown})
+def article_of(source_name: str, row: Mapping[str, Any], changes: Mapping[str, Any] | None) -> Article:
+    """The article that `row` of the source `source_name` is, whose last update made these `changes`."""
+    shown = [field.name for field in fields(Article) if field.name not in ("source_name", "changes")]
+    return Article(source_name=source_name, changes=changes, **{name: row[name] for name in shown})
 
 
 def _waits(row: Row, now: datetime) -> bool | None:

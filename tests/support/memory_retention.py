@@ -30,11 +30,16 @@ class MemoryRetention:
     of the article that was."""
 
     def __init__(
-        self, sources: Mapping[int, Row], articles: dict[int, Row], now: Callable[[], datetime]
+        self,
+        sources: Mapping[int, Row],
+        articles: dict[int, Row],
+        versions: dict[int, list[Row]],
+        now: Callable[[], datetime],
     ) -> None:
         self.tombstones: dict[int, Row] = {}
         self._sources = sources
         self._articles = articles
+        self._versions = versions
         self._now = now
 
     def mark_seen(self, deleted: Sequence[Assignment], now: datetime) -> None:
@@ -54,6 +59,7 @@ class MemoryRetention:
         """Make tombstones of the articles `ids`."""
         for article_id in ids:
             row = self._articles.pop(article_id)
+            self._versions.pop(article_id, None)
             self.tombstones[article_id] = {name: row[name] for name in _COPIED} | {"deleted_at": self._now()}
 
     def purge(self, limits: RetentionLimits, after: int) -> Purged:

@@ -19,6 +19,7 @@ from digestd.feed.identity import StoredArticle, assign
 from digestd.model import (
     UNFINISHED_CLAIMS_LIMIT,
     Article,
+    ArticleVersion,
     Fetch,
     Origin,
     PollState,
@@ -62,13 +63,14 @@ from digestd.store.claims import (
     decide_claim,
     decide_start,
 )
-from digestd.store.entries import changed_article, new_article, storable_entry
+from digestd.store.entries import new_article, storable_entry
 from digestd.store.sourcelist import WITHOUT_LEASE, plan_sync, replaced
 from digestd.store.text import storable
 from support.memory_overview import MemoryOverview
 from support.memory_pages import MemoryPages, article_of
 from support.memory_retention import MemoryRetention
 from support.memory_sources import MemorySources, effective_spec
+from support.memory_versions import MemoryVersions
 
 
 class MemoryStore:
@@ -91,9 +93,11 @@ class MemoryStore:
         self._errors: list[Exception] = []
         self._ids = count(1)
         self._tokens = count(1)
-        self._pages = MemoryPages(self.rows, self.kept, now, owner)
+        self._versions = MemoryVersions(self.kept)
+        self.versions = self._versions.kept
+        self._pages = MemoryPages(self.rows, self.kept, now, owner, self._versions.last_changes)
         self._sources = MemorySources(self.rows, now, self._ids)
-        self._retention = MemoryRetention(self.rows, self.kept, now)
+        self._retention = MemoryRetention(self.rows, self.kept, self.versions, now)
         self.tombstones = self._retention.tombstones
         self.overview: Overview = MemoryOverview(
             self.rows,
@@ -245,7 +249,9 @@ class MemoryStore:
             its = [one for one in self.kept.values() if one["source_id"] == row["id"]]
             seen = [one for one in its if since is None or one["published_at"] >= since]
             seen.sort(key=lambda one: (one["published_at"], one["id"]), reverse=True)
-            found += [article_of(row["name"], one) for one in seen[:per_source]]
+            found += [
+                article_of(row["name"], one, self._versions.last_changes(one)) for one in seen[:per_source]
+            ]
         return found
 
     async def claim_pages(
@@ -275,6 +281,11 @@ class MemoryStore:
         """See `Store.articles`."""
         await self._reach()
         return self._pages.listed(query)
+
+    async def article_versions(self, article_id: int) -> list[ArticleVersion]:
+        """See `Store.article_versions`."""
+        await self._reach()
+        return self._versions.listed(article_id)
 
     async def retry_pages(self, query: ArticleQuery) -> int:
         """See `Store.retry_pages`."""
@@ -350,9 +361,8 @@ class MemoryStore:
                 if a.article_id is None
             ]
             changed = {
-                a.article_id: changed_article(a.entry, now, updates=a.updates)
-                for a in assignments
-                if a.article_id is not None and a.changed
+                article_id: (a, self._versions.before(article_id, a, now))
+                for article_id, a in self._versions.following(assignments).items()
             }
             all_new = _is_other(row, step, is_new=bool(new) and all(a.article_id is None for a in every))
             step = step.if_all_new if all_new and step.if_all_new else step
@@ -360,11 +370,11 @@ class MemoryStore:
         except Exception as error:
             return Refused(error)
         row.update(changes)
+        for article_id, (one, before) in changed.items():
+            self._versions.follow(article_id, one, before, now)
         for one in assignments:
             if one.article_id is not None:
-                self.kept[one.article_id].update(
-                    changed.get(one.article_id, {}), last_seen_at=now, left_at=None
-                )
+                self.kept[one.article_id].update(last_seen_at=now, left_at=None)
         for values in new:
             article_id = next(self._ids)
             self.kept[article_id] = {**values, "id": article_id}

@@ -38,6 +38,12 @@ def articles(
     set_aside: Annotated[
         bool, typer.Option("--set-aside", help="Instead: entries that could not become articles, and why.")
     ] = False,
+    revised: Annotated[
+        bool,
+        typer.Option(
+            "--revised", help="Only those that were updated, the last one first; --since is of that."
+        ),
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most N.")] = 50,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -48,6 +54,7 @@ def articles(
     Examples:
       digestd articles --source "Fortinet PSIRT" --since 2d
       digestd articles --failed --json
+      digestd articles --revised --since 1d
       digestd articles --since 1w --limit 10000 --csv > articles.csv
       digestd articles show 4711
       digestd articles retry --failed --source "Fortinet PSIRT"
@@ -57,6 +64,8 @@ def articles(
     if context.invoked_subcommand is not None:
         context.obj = (file, level)
         return
+    from dataclasses import replace
+
     from digestd.cli import articles as command
 
     form = chosen_format(as_json=as_json, as_csv=as_csv)
@@ -64,7 +73,7 @@ def articles(
         command.set_aside(file, level, limit, form)
         return
     query = _article_query(source, since, pending=pending, failed=failed, skipped=skipped, limit=limit)
-    command.listing(file, level, query, form)
+    command.listing(file, level, replace(query, revised=revised), form)
 
 
 @app.command("show")
@@ -73,15 +82,22 @@ def show_article(
     article_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="As `digestd articles` lists it.")],
     config: Config = None,
     log_level: Level = None,
+    version: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Instead: what it said before update N.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one article: where it comes from, what became of its page, its whole text.
+    """Show one article: where it comes from, what became of its page, what was revised, its whole text.
 
-    Example: digestd articles show 4711
+    \b
+    Examples:
+      digestd articles show 4711
+      digestd articles show 4711 --version 1
     """
     from digestd.cli import articles as command
 
-    raise typer.Exit(command.show(*either(context, config, log_level), article_id, as_json=as_json))
+    file, level = either(context, config, log_level)
+    raise typer.Exit(command.show(file, level, article_id, version=version, as_json=as_json))
 
 
 @app.command("retry")

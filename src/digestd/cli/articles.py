@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ import trio
 from digestd.cli.loading import end_with_reader
 from digestd.cli.options import Format
 from digestd.cli.records import ArticleRecord, SetAsideRecord, article_record, print_records, set_aside_record
+from digestd.cli.revisions import described, print_revised, version_record
 from digestd.cli.tables import looking_into, prepared, print_table, stamp
 from digestd.config import Configuration
 from digestd.digest.excerpt import heading
@@ -23,7 +24,7 @@ from digestd.digest.moments import distance
 from digestd.feed.html import to_text
 from digestd.feed.text import collapse, strip_controls
 from digestd.masking import mask_guid, mask_url
-from digestd.model import Article
+from digestd.model import Article, ArticleVersion
 from digestd.store import ArticleQuery, EntrySetAside
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(min|h|d|w)")
@@ -55,8 +56,11 @@ def listing(file: Path | None, level: str | None, query: ArticleQuery, form: For
         print_records(form, ArticleRecord, [article_record(article) for article in shown])
         return
     now = datetime.now(UTC)
-    headings = ("id", "first seen", "source", "title", "page", "why")
-    print_table(headings, (_cells(article, now) for article in shown), right=("id",))
+    if query.revised:
+        print_revised(shown, now)
+    else:
+        headings = ("id", "first seen", "source", "title", "page", "why")
+        print_table(headings, (_cells(article, now) for article in shown), right=("id",))
     more = "; there are more: --limit" if len(found) > len(shown) else ""
     print(f"{len(shown)} articles{more}")
 
@@ -86,15 +90,27 @@ def set_aside(file: Path | None, level: str | None, limit: int, form: Format) ->
     )
 
 
-def show(file: Path | None, level: str | None, article_id: int, *, as_json: bool) -> int:
-    """Print everything about one article; returns the exit status: 1 when there is none with this id."""
+def show(
+    file: Path | None, level: str | None, article_id: int, *, version: int | None = None, as_json: bool
+) -> int:
+    """Print everything about one article, with what it said before, or one `version` of that; returns the exit status:
+    1 when there is none with this id or number."""
     config = prepared(file, level)
-    found = trio.run(_articles, config, ArticleQuery(ids=(article_id,)))
+    article, versions = trio.run(_whole_article, config, article_id)
     end_with_reader()
-    if not found:
+    if article is None:
         print(f"digestd: {_unknown(article_id)}", file=sys.stderr)
         return 1
-    print(json.dumps(_whole_record(found[0]), indent=2) if as_json else _described(found[0]))
+    if version is None:
+        whole = _whole_record(article, versions)
+        print(json.dumps(whole, indent=2) if as_json else _described(article, versions))
+        return 0
+    earlier = next((one for one in versions if one.number == version), None)
+    if earlier is None:
+        remedy = f"`digestd articles show {article_id}` lists them"
+        print(f"digestd: there is no version {version} of article {article_id}; {remedy}", file=sys.stderr)
+        return 1
+    print(json.dumps(version_record(earlier), indent=2) if as_json else _described_version(earlier))
     return 0
 
 
@@ -125,14 +141,23 @@ def _unknown(article_id: int) -> str:
     return f"there is no article {article_id}; `digestd articles` lists them"
 
 
-def _whole_record(article: Article) -> dict[str, object]:
+def _whole_record(article: Article, versions: Sequence[ArticleVersion]) -> dict[str, object]:
     texts = {"summary": article.summary, "content": article.content, "text": article.text}
-    return {**article_record(article), "guid": mask_guid(article.guid), **texts}
+    told = {"facts": article.facts, "versions": [version_record(version) for version in versions]}
+    return {**article_record(article), "guid": mask_guid(article.guid), **texts, **told}
 
 
 async def _articles(config: Configuration, query: ArticleQuery) -> list[Article]:
     async with looking_into(config) as store:
         return await store.articles(query)
+
+
+async def _whole_article(
+    config: Configuration, article_id: int
+) -> tuple[Article | None, list[ArticleVersion]]:
+    async with looking_into(config) as store:
+        found = await store.articles(ArticleQuery(ids=(article_id,)))
+        return (found[0], await store.article_versions(article_id)) if found else (None, [])
 
 
 async def _set_aside(config: Configuration, limit: int) -> list[EntrySetAside]:
@@ -156,7 +181,7 @@ def _cells(article: Article, now: datetime) -> Sequence[str]:
     return str(article.id), seen, article.source_name, title, article.extraction, why
 
 
-def _described(article: Article) -> str:
+def _described(article: Article, versions: Sequence[ArticleVersion] = ()) -> str:
     page = article.extraction + (f": {article.extraction_error}" if article.extraction_error else "")
     if article.extraction == "pending" and article.next_extraction_at is not None:
         page += f" (next attempt {distance(article.next_extraction_at, datetime.now(UTC))})"
@@ -171,12 +196,26 @@ def _described(article: Article) -> str:
         "updated": stamp(article.updated_at),
         "page": f"{page}, attempts: {article.extraction_attempts}",
     }
-    # On one line each, whatever stands in them: a second line could be taken for another fact.
-    lines = [f"{name:<12}{collapse(value)}" for name, value in facts.items() if value]
+    facts |= {f"version {version.number}": described(version) for version in versions}
     text = article.text or to_text(article.content or article.summary or "")
     origin = "text of the page" if article.text else "text of the feed"
+    return _laid_out(collapse(article.title) or heading(article.text or ""), facts, origin, text)
+
+
+def _described_version(version: ArticleVersion) -> str:
+    facts = {
+        f"version {version.number}": described(version),
+        "link": version.url and mask_url(version.url),
+        "author": version.author,
+    }
+    text = to_text(version.content or version.summary or "")
+    return _laid_out(collapse(version.title), facts, "text of the feed", text)
+
+
+def _laid_out(title: str, facts: Mapping[str, str | None], origin: str, text: str) -> str:
+    # On one line each, whatever stands in them: a second line could be taken for another fact.
+    lines = [f"{name:<11} {collapse(value)}" for name, value in facts.items() if value]
     body = "\n".join(_wrapped(line) for line in text.splitlines()) or "(no text)"
-    title = collapse(article.title) or heading(article.text or "")
     return strip_controls("\n".join([title, "", *lines, "", f"-- {origin}", "", body]))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from digestd.cli.options import Format
+from digestd.cli.revisions import revision_of
 from digestd.cli.spreadsheet import csv_text
 from digestd.cli.tables import stamp
 from digestd.masking import mask_guid, mask_url
@@ -17,7 +18,8 @@ from digestd.store import EntrySetAside
 
 
 class ArticleRecord(TypedDict):
-    """An article without its texts, of which `characters` is the length."""
+    """An article without its texts, of which `characters` is the length; `revision` is what its last update changed, in
+    words."""
 
     id: int
     source: str
@@ -30,6 +32,7 @@ class ArticleRecord(TypedDict):
     published_from: str
     fetched_at: str | None
     updated_at: str | None
+    revision: str | None
     extraction: str
     extraction_attempts: int
     extraction_error: str | None
@@ -123,6 +126,7 @@ def article_record(article: Article) -> ArticleRecord:
         "published_from": article.published_from,
         "fetched_at": stamp(article.fetched_at),
         "updated_at": stamp(article.updated_at),
+        "revision": revision_of(article),
         "extraction": article.extraction,
         "extraction_attempts": article.extraction_attempts,
         "extraction_error": article.extraction_error,

@@ -19,6 +19,7 @@ from digestd.digest.moments import distance
 from digestd.digest.render import render_digest
 from digestd.digest.select import Item
 from digestd.feed.html import to_text
+from digestd.feed.revision import is_of_facts, told
 from digestd.masking import mask_link
 from digestd.model import Article, SourceStatus
 
@@ -65,6 +66,8 @@ def as_item(article: Article) -> Item:
         published_at=article.published_at,
         text=text,
         dated=article.published_from != "first_seen",
+        revised_at=article.updated_at,
+        revision=told(article.changes) if article.changes and is_of_facts(article.changes) else "",
     )
 
 

@@ -21,8 +21,8 @@ _INDENT = "  "
 def render_digest(items: Sequence[Item], *, width: int, limit_per_source: int) -> str:
     """Write the newest `limit_per_source` items of each source as text for a screen `width` cells wide.
 
-    Each has its title, date (UTC), link on a line of its own, and two lines of text. Only links may be wider
-    than `width`, which counts as 35 when it is less. Control characters are left out, whatever sent them.
+    Each has its title, date (UTC), what was revised, its link on a line of its own, and two lines of text. Only links
+    may be wider than `width`, which counts as 35 when it is less. Control characters are left out, whatever sent them.
     Without items the digest says so. The text ends without a line break.
     """
     sections = newest_by_source(items, limit_per_source=limit_per_source)
@@ -47,6 +47,8 @@ def _item_lines(item: Item, width: int) -> Iterator[str]:
     title, *rest = wrap(printable(item.title) or "(no title)", room, lines=_TITLE_LINES)
     yield _BULLET + title
     body = [*rest, _when(item.published_at) if item.dated else f"first seen {_when(item.published_at)}"]
+    if item.revised_at and item.revision:
+        body += wrap(f"revised {_when(item.revised_at)}: {printable(item.revision)}", room, lines=_TEXT_LINES)
     if item.link:
         body.append(shorten(printable(item.link), _LINK_CELLS))
     body += wrap(printable(item.text), room, lines=_TEXT_LINES)

@@ -14,7 +14,7 @@ class Item:
 
     `text` is the beginning of the article or of its summary; markup has been turned into text by the caller.
     `dated` is False where the article gave no date: `published_at` is then when it was first seen, and the digest
-    says so.
+    says so. `revision` is what was revised at `revised_at`, "" for nothing that readers have to know.
     """
 
     source: str
@@ -23,6 +23,8 @@ class Item:
     published_at: datetime
     text: str = ""
     dated: bool = True
+    revised_at: datetime | None = None
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 from digestd.feed.entry import Prose, make_entry
 from digestd.feed.html import to_line
+from digestd.feed.revision import sound_facts
 from digestd.feed.text import line_of
-from digestd.model import Entry
+from digestd.model import Entry, Facts
 
 HEADLINE_CHARACTERS = 120
 
@@ -28,6 +29,7 @@ def api_entry(
     author: str | None = None,
     language: str | None = None,
     complete: bool = False,
+    facts: Facts | None = None,
 ) -> Entry:
     """Make the entry of one thing that an API gave. Never raises.
 
@@ -38,6 +40,7 @@ def api_entry(
     article follows each count.
 
     `complete` says that there is no page to be fetched that says more; without it, that is decided as for feeds.
+    `facts` are those of an advisory (see :mod:`digestd.feed.revision`): where they change with the text, that is told.
     """
     entry = make_entry(
         guid=key,
@@ -49,7 +52,7 @@ def api_entry(
         content=content,
         dates=dates,
     )
-    return replace(entry, complete=True) if complete else entry
+    return replace(entry, complete=complete or entry.complete, facts=sound_facts(facts))
 
 
 def date_of(seconds: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from digestd.errors import NotAFeed, ParserFailed
 from digestd.feed.api import api_entry
@@ -27,7 +27,19 @@ _MOST_LISTED = 100
 
 _GHSA = re.compile(r"GHSA(?:-[0-9A-Za-z]{4}){3}", re.ASCII)
 _CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,19}", re.ASCII)
+_CVSS = re.compile(r"CVSS:([0-9]\.[0-9])/", re.ASCII)
 _PARAGRAPHS = re.compile(r"\n[ \t]*\n\s*")
+
+
+class _Package(NamedTuple):
+    name: str
+    affected: str
+    fixed: str
+
+    @property
+    def words(self) -> str:
+        named = " ".join(filter(None, (self.name, self.affected)))
+        return f"{named} ({f'fixed in {self.fixed}' if self.fixed else 'no fix'})"
 
 
 def read_advisories(body: bytes, url: str) -> Document:
@@ -70,7 +82,20 @@ def _entry(item: Any) -> Entry:
         dates=[text_of(item, "published_at")[:_LONGEST_DATE]],
         language="en",
         complete=True,
+        facts=_facts(item),
     )
+
+
+def _facts(item: Object) -> dict[str, object]:
+    score, vector = _score(item) or (None, "")
+    version = _CVSS.match(vector)
+    return {
+        "severity": _severity(item).upper(),
+        "score": score,
+        "cvss": version and version[1],
+        "withdrawn": _line(item, "withdrawn_at"),
+        "fixed": [f"{package.name} {package.fixed}".strip() for package in _packages(item) if package.fixed],
+    }
 
 
 def _paragraphs(item: Object) -> Iterator[str]:
@@ -86,9 +111,9 @@ def _paragraphs(item: Object) -> Iterator[str]:
     facts = [
         ("CVE", cve if _CVE.fullmatch(cve) else ""),
         ("Kind", "malware" if _line(item, "type") == "malware" else ""),
-        ("Severity", _severity(item)),
+        ("Severity", " ".join(_severity_told(item))),
         ("Weaknesses", ", ".join(_weaknesses(item))),
-        *(("Package", package) for package in _packages(item)),
+        *(("Package", package.words) for package in _packages(item)),
     ]
     if points := "".join(f"<li>{name}: {escape(value)}</li>" for name, value in facts if value):
         yield f"<ul>{points}</ul>"
@@ -97,8 +122,19 @@ def _paragraphs(item: Object) -> Iterator[str]:
 
 
 def _severity(item: Object) -> str:
-    """The word, and the score in the newest version of CVSS that it has one in."""
     word = _line(item, "severity")
+    return word if word != "unknown" else ""
+
+
+def _severity_told(item: Object) -> Iterator[str]:
+    if word := _severity(item):
+        yield word
+    if score := _score(item):
+        yield f"{score[0]:.1f} ({score[1]})"
+
+
+def _score(item: Object) -> tuple[float, str] | None:
+    """The score in the newest version of CVSS that it has one in, and its vector."""
     scores = object_of(item, "cvss_severities")
     said = (object_of(scores, name) for name in ("cvss_v4", "cvss_v3"))
     for one in (*said, object_of(item, "cvss")):
@@ -106,8 +142,8 @@ def _severity(item: Object) -> str:
         is_score = isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 10
         # A score of 0 without a vector says that there is none.
         if is_score and vector:
-            return f"{word} {float(score or 0):.1f} ({vector})".strip()
-    return word if word != "unknown" else ""
+            return float(score or 0), vector
+    return None
 
 
 def _weaknesses(item: Object) -> list[str]:
@@ -115,23 +151,19 @@ def _weaknesses(item: Object) -> list[str]:
     return list(dict.fromkeys(filter(None, said)))[:_MOST_LISTED]
 
 
-def _packages(item: Object) -> list[str]:
-    found = []
-    for one in objects_of(item, "vulnerabilities")[:_MOST_LISTED]:
-        package = object_of(one, "package")
-        # The first version with the fix is a text, and was an object in older answers.
-        fixed = _line(one, "first_patched_version") or _line(
-            object_of(one, "first_patched_version"), "identifier"
-        )
-        name = " ".join(
-            filter(
-                None,
-                (_line(package, "ecosystem"), _line(package, "name"), _line(one, "vulnerable_version_range")),
-            )
-        )
-        if name:
-            found.append(f"{name} ({f'fixed in {fixed}' if fixed else 'no fix'})")
-    return list(dict.fromkeys(found))
+def _packages(item: Object) -> list[_Package]:
+    found = (_package(one) for one in objects_of(item, "vulnerabilities")[:_MOST_LISTED])
+    return [package for package in dict.fromkeys(found) if package.name or package.affected]
+
+
+def _package(one: Object) -> _Package:
+    package = object_of(one, "package")
+    name = " ".join(filter(None, (_line(package, "ecosystem"), _line(package, "name"))))
+    # The first version with the fix is a text, and was an object in older answers.
+    fixed = _line(one, "first_patched_version") or _line(
+        object_of(one, "first_patched_version"), "identifier"
+    )
+    return _Package(name, _line(one, "vulnerable_version_range"), fixed)
 
 
 def _references(item: Object) -> Iterator[str]:

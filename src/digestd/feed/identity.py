@@ -55,7 +55,8 @@ class Assignment:
     """One distinct entry and the article it belongs to.
 
     `article_id` is None for a new article, to be stored under `entry_key`. `changed` says that a stored article is to
-    follow the entry, whose content hash differs; `updates` that it did so often before.
+    follow the entry, whose content hash differs; `updates` that it did so often before. `held_back` says that it would
+    have to, had it not done so too often: it follows all the same where the facts of the entry are others.
     """
 
     entry: Entry
@@ -63,6 +64,7 @@ class Assignment:
     article_id: int | None
     changed: bool
     updates: int = 0
+    held_back: bool = False
 
 
 def identity_of(
@@ -201,7 +203,10 @@ class _Group:
 
     def _known(self, entry: Entry) -> Assignment:
         article = self.matched[id(entry)]
-        return Assignment(entry, article.entry_key, article.id, _is_update(entry, article), article.updates)
+        is_other = article.content_hash != entry.content_hash
+        changed = is_other and _is_followed(entry, article)
+        held_back = is_other and not changed and entry.facts is not None
+        return Assignment(entry, article.entry_key, article.id, changed, article.updates, held_back)
 
     def _new(self, entries: list[Entry]) -> list[Assignment]:
         if len(self.distinct) == 1 and not self.stored:
@@ -212,9 +217,7 @@ class _Group:
         return [Assignment(entry, _own_key(entry, shared, used, numbers), None, False) for entry in entries]
 
 
-def _is_update(entry: Entry, article: StoredArticle) -> bool:
-    if article.content_hash == entry.content_hash:
-        return False
+def _is_followed(entry: Entry, article: StoredArticle) -> bool:
     is_said_anew = (entry.title, entry.link) != (article.title, article.url)
     return is_said_anew or article.updates < UPDATES_LIMIT
 

@@ -23,10 +23,7 @@ from digestd.model import Document, Entry
 
 MOST_ENTRIES = 50_000
 """A catalogue with more is none of CISA's: it had 1,404 entries in August 2025."""
-MOST_NOTICES = 20
-"""Of more entries that go at one time one notice tells, instead of one each."""
 
-_LISTED = 1_000
 _LONGEST_LINE = 500
 _LONGEST_TEXT = 20_000
 _LONGEST_WRITTEN_DATE = 64
@@ -46,11 +43,12 @@ def read_catalogue(body: bytes, url: str, memory: Mapping[str, Any], now: dateti
     """Read a catalogue served from `url`, after those that `memory` tells of (empty for none). Pure: the answer depends
     on the arguments alone.
 
-    The entries of the document are those of the catalogue, by their CVE, and a notice for each that has gone since.
-    Its `facts`: `memory`, to be handed in the next time, of JSON's types; `outdated`, whether the catalogue is an older
-    one than `memory` tells of, as caches and mirrors serve them (it then has no entries, and `memory` is what it was);
-    `version`, the `catalogVersion`, "" without one. The document is `whole` where it proves that what it does not list
-    has gone: not where it is empty, or lists another number of entries than it says, or entries without a CVE.
+    The entries of the document are those of the catalogue, by their CVE, and one for each that has gone since, which
+    says so in its place. Its `facts`: `memory`, to be handed in the next time, of JSON's types; `outdated`, whether the
+    catalogue is an older one than `memory` tells of, as caches and mirrors serve them (it then has no entries, and
+    `memory` is what it was); `version`, the `catalogVersion`, "" without one. The document is `whole` where it proves
+    that what it does not list has gone: not where it is empty, or lists another number of entries than it says, or
+    entries without a CVE.
 
     Raises :class:`~digestd.errors.NotAFeed` for what is no such catalogue, :class:`~digestd.errors.ParserFailed` for
     one with more than 50,000 entries or nested too deeply.
@@ -82,7 +80,7 @@ def read_catalogue(body: bytes, url: str, memory: Mapping[str, Any], now: dateti
         url,
         "kev",
         title=title,
-        entries=(*entries, *_notices(gone, version, released or now)),
+        entries=(*entries, *(_removed(cve, version, released or now) for cve in gone)),
         left_out=left_out,
         whole=whole,
         facts={"memory": kept, "outdated": False, "version": version},
@@ -103,6 +101,7 @@ def _entry(item: Any) -> Entry:
         content=Prose("".join(_paragraphs(item)), True, _page_of(cve)),
         dates=[_line(item, "dateAdded")[:_LONGEST_WRITTEN_DATE]],
         complete=True,
+        facts={"ransomware": _line(item, "knownRansomwareCampaignUse"), "due": _line(item, "dueDate")},
     )
 
 
@@ -142,37 +141,21 @@ def _weaknesses(item: Object) -> list[str]:
     return [line for one in named if isinstance(one, str) and (line := line_of(one, _LONGEST_LINE))]
 
 
-def _notices(gone: list[str], version: str, moment: datetime) -> Iterator[Entry]:
-    """Articles of their own: what is told of an entry that has gone must not take the place of what it said."""
-    since = f"version {version}" if version else f"the one of {moment.date().isoformat()}"
-    mark = version or moment.date().isoformat()
-    if len(gone) > MOST_NOTICES:
-        names = ", ".join(gone[:_LISTED]) + (
-            f" and {len(gone) - _LISTED:,} more" if len(gone) > _LISTED else ""
-        )
-        yield _notice(
-            f"{len(gone)} entries removed {mark} {gone[0]}",
-            None,
-            f"{len(gone):,} entries removed from the KEV catalogue",
-            f"CISA's catalogue of known exploited vulnerabilities ({since}) no longer lists {names}.",
-            moment,
-        )
-        return
-    for cve in gone:
-        yield _notice(
-            f"{cve} removed {mark}",
-            _page_of(cve),
-            f"{cve}: removed from the KEV catalogue",
-            f"CISA's catalogue of known exploited vulnerabilities ({since}) no longer lists {cve}. What it said of it "
-            "stays in the article about it.",
-            moment,
-        )
-
-
-def _notice(key: str, link: str | None, title: str, words: str, moment: datetime) -> Entry:
-    content = Prose(f"<p>{escape(words)}</p>", True, "")
+def _removed(cve: str, version: str, moment: datetime) -> Entry:
+    """What the article about `cve` says from now on; without a date, so that it keeps its own."""
+    day = moment.date().isoformat()
+    since = f"version {version} of {day}" if version else f"the one of {day}"
+    words = (
+        f"CISA's catalogue of known exploited vulnerabilities ({since}) no longer lists {cve}. What it said of it is "
+        "kept as an earlier version of this article."
+    )
     return api_entry(
-        key=key, link=link, title=title, content=content, dates=[moment.isoformat()], complete=True
+        key=cve,
+        link=_page_of(cve),
+        title=f"{cve}: removed from the KEV catalogue",
+        content=Prose(f"<p>{escape(words)}</p>", True, _page_of(cve)),
+        complete=True,
+        facts={"removed": day},
     )
 
 

@@ -47,7 +47,15 @@ _VERSIONS = (
 
 class _Score(NamedTuple):
     value: float
-    words: str
+    severity: str
+    version: str
+    whose: str
+    vector: str
+
+    @property
+    def words(self) -> str:
+        told = ", ".join(filter(None, (f"CVSS {self.version}", self.whose, self.vector)))
+        return " ".join(filter(None, (self.severity, f"{self.value:.1f}", f"({told})")))
 
 
 def read_cves(body: bytes, url: str, at: int) -> Document:
@@ -96,7 +104,23 @@ def _entry(item: Any) -> Entry:
         dates=[text_of(cve, "published")[:_LONGEST_DATE]],
         language="en",
         complete=True,
+        facts=_facts(cve),
     )
+
+
+def _facts(cve: Object) -> dict[str, object]:
+    score = _score(cve)
+    scored = (
+        {}
+        if score is None
+        else {"score": score.value, "cvss": score.version, "severity": score.severity.upper()}
+    )
+    return {
+        **scored,
+        "status": _line(cve, "vulnStatus"),
+        "exploited": _line(cve, "cisaExploitAdd"),
+        "due": _line(cve, "cisaActionDue"),
+    }
 
 
 def _paragraphs(cve: Object, description: str) -> Iterator[str]:
@@ -105,7 +129,7 @@ def _paragraphs(cve: Object, description: str) -> Iterator[str]:
     if description:
         yield f"<p>{escape(description)}</p>"
     facts = [
-        ("Severity", _severity(cve)),
+        ("Severity", score.words if (score := _score(cve)) else ""),
         ("Weaknesses", ", ".join(_weaknesses(cve))),
         ("Products", ", ".join(_products(cve))),
         ("Tags", ", ".join(_tags(cve))),
@@ -121,26 +145,25 @@ def _paragraphs(cve: Object, description: str) -> Iterator[str]:
         yield f"<p>References:</p><ul>{links}</ul>"
 
 
-def _severity(cve: Object) -> str:
+def _score(cve: Object) -> _Score | None:
     """The highest score in the newest version of CVSS that `cve` has one in, and whose it is."""
     metrics = object_of(cve, "metrics")
     for name, version in _VERSIONS:
-        scores = [_score(one, version) for one in objects_of(metrics, name)[:_MOST_METRICS]]
-        sound = [score for score in scores if score is not None]
-        if sound:
-            return max(sound, key=lambda score: score.value).words
-    return ""
+        scores = [_scored(one, version) for one in objects_of(metrics, name)[:_MOST_METRICS]]
+        if sound := [score for score in scores if score is not None]:
+            # The same one whatever the order: lists of the same scores are no news.
+            return max(sound, key=lambda score: (score.value, score.whose, score.vector))
+    return None
 
 
-def _score(metric: Object, version: str) -> _Score | None:
+def _scored(metric: Object, version: str) -> _Score | None:
     data = object_of(metric, "cvssData")
     value = data.get("baseScore")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10:
         return None
     # Version 2 has its word outside.
     word = _line(data, "baseSeverity") or _line(metric, "baseSeverity")
-    whose = ", ".join(filter(None, (f"CVSS {version}", _line(metric, "source"), _line(data, "vectorString"))))
-    return _Score(float(value), " ".join(filter(None, (word, f"{float(value):.1f}", f"({whose})"))))
+    return _Score(float(value), word, version, _line(metric, "source"), _line(data, "vectorString"))
 
 
 def _weaknesses(cve: Object) -> list[str]:

@@ -43,6 +43,15 @@ def reset_seconds(headers: Mapping[str, str], name: str, unit: Unit, *, now: dat
     return None if left is None else min(max(left, 0.0), LONGEST_SECONDS)
 
 
+def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
+    """For how many seconds, at most a day, the field `Retry-After` of `headers` (lower-case names) wants us away,
+    whether it counts them or names a moment (RFC 9110, 10.2.3); None where it says nothing, or nothing to wait for.
+    Never raises."""
+    units: tuple[Unit, ...] = ("seconds_left", "moment")
+    told = (reset_seconds(headers, "retry-after", unit, now=now) for unit in units)
+    return next(filter(None, told), None)
+
+
 def remaining(headers: Mapping[str, str], name: str) -> float | None:
     """How many requests the field `name` of `headers` says are left; None where it says none that can be understood.
     Reddit writes fractions. Never raises."""

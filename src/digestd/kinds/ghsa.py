@@ -20,7 +20,7 @@ from digestd.errors import NotAFeed
 from digestd.feed import shape
 from digestd.feed.ghsa import read_advisories, words_of
 from digestd.feed.ghsa_rounds import Round, address, began, begun_again, cursor_after, onward, round_in
-from digestd.feed.rate_limits import remaining, reset_seconds
+from digestd.feed.rate_limits import remaining, reset_seconds, retry_after
 from digestd.kinds import Http, Tools, options_of
 from digestd.model import Document, Failure, PollState, Response, Source, Step
 
@@ -128,6 +128,7 @@ class GhsaKind:
             kept = {**cursor, _THROTTLED: times + 1}
             return Step(next_state=PollState(cursor=kept), failure=Failure(cause, words, answer.status, wait))
         failure = _failure(answer.status, told, has_token=http.secret("token") is not None)
+        failure = replace(failure, retry_after_seconds=retry_after(answer.headers, now=self._now()))
         kept = dict(cursor)
         if answer.status == 422 and one.after is not None:
             words = (
@@ -152,11 +153,8 @@ def _wait(answer: Response, said: str, times: int, now: datetime) -> float | Non
     of the other one the reset, and of neither a minute is to be waited, and longer each time."""
     if answer.status not in (403, 429):
         return None
-    if "retry-after" in answer.headers:
-        unit: Literal["seconds_left", "moment"]
-        for unit in ("seconds_left", "moment"):
-            if wait := reset_seconds(answer.headers, "retry-after", unit, now=now):
-                return wait
+    if wait := retry_after(answer.headers, now=now):
+        return wait
     is_spent = remaining(answer.headers, _REMAINING) == 0
     if is_spent and (wait := _until_reset(answer, now)):
         # Their clock and ours tick differently.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field
@@ -28,6 +29,7 @@ from digestd.feed.nvd_windows import (
     remembered,
     window_in,
 )
+from digestd.feed.rate_limits import retry_after
 from digestd.feed.text import line_of
 from digestd.kinds import Http, Tools, failure_of, options_of
 from digestd.model import Document, Failure, PollState, Response, Source, Step
@@ -88,7 +90,7 @@ class NvdKind:
         try:
             answer = await http.ask(address(source.url, window), headers=_headers(http))
             if answer.status != 200:
-                return _refused(answer, cursor, state, http)
+                return _refused(answer, cursor, state, http, now)
             page = await self._page(source, answer, window)
         except (TooLarge, ParserFailed, FetchTimeout) as error:
             return _smaller(error, window, state)
@@ -120,12 +122,16 @@ def _headers(http: Http) -> dict[str, str]:
     return {"Accept": "application/json"} | ({} if key is None else {"apiKey": key})
 
 
-def _refused(answer: Response, cursor: Mapping[str, Any], state: PollState, http: Http) -> Step:
+def _refused(
+    answer: Response, cursor: Mapping[str, Any], state: PollState, http: Http, now: datetime
+) -> Step:
+    asked = retry_after(answer.headers, now=now)
     if answer.status not in _THROTTLING:
-        return Step(next_state=state, failure=_failure(answer, has_key=http.secret("key") is not None))
+        failure = _failure(answer, has_key=http.secret("key") is not None)
+        return Step(next_state=state, failure=replace(failure, retry_after_seconds=asked))
     counted = cursor.get(_THROTTLED)
     times = counted if type(counted) is int and 0 <= counted < _MOST_COUNTED else 0
-    wait = min(PAUSE_SECONDS * 2.0**times, _LONGEST_PAUSE_SECONDS)
+    wait = max(min(PAUSE_SECONDS * 2.0**times, _LONGEST_PAUSE_SECONDS), asked or 0.0)
     http.leave_alone(answer.url, wait)
     words = (
         f"the server answered {answer.status}: NVD was asked too often from this address, or is too busy, and is left "

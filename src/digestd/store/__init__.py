@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from digestd.model import Article, Fetch, Origin, SourceSpec, SourceStatus
+from digestd.model import Article, ArticleVersion, Fetch, Origin, SourceSpec, SourceStatus
 from digestd.store.expiry import Purged, RetentionLimits
 from digestd.store.extraction import (
     SAME_TEXT_LIMIT,
@@ -201,10 +201,10 @@ class Store(Protocol):
     async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
         """Write what steps brought, each under a savepoint of its own, one answer per record in order.
 
-        New entries become articles, known ones with another content hash are updated; `last_seen_at` moves
-        for all. Entries that the database refuses, and those left out by the parser, are kept in
-        `entries_set_aside` by the same transaction, until they become articles; a step whose entries cannot even be
-        kept there is `Refused`.
+        New entries become articles, known ones with another content hash are updated, and what they said before is kept
+        as a version; `last_seen_at` moves for all. Entries that the database refuses, and those left out by the parser,
+        are kept in `entries_set_aside` by the same transaction, until they become articles; a step whose entries cannot
+        even be kept there is `Refused`.
         """
         ...
 
@@ -274,7 +274,15 @@ class Store(Protocol):
         ...
 
     async def articles(self, query: ArticleQuery) -> list[Article]:
-        """The articles that `query` allows, by when they were first seen, newest first."""
+        """The articles that `query` allows, by when they were first seen, newest first; with `revised`, by when that
+        was."""
+        ...
+
+    async def article_versions(self, article_id: int) -> list[ArticleVersion]:
+        """What the article with this id said before, the first first.
+
+        At most :data:`~digestd.feed.revision.VERSIONS_LIMIT` of them: see :func:`digestd.feed.revision.superfluous`.
+        """
         ...
 
     async def retry_pages(self, query: ArticleQuery) -> int:

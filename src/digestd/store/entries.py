@@ -7,11 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from digestd.feed.revision import LONGEST_TEXT, changed_facts, cut, sound_facts
 from digestd.model import Entry
 from digestd.store.text import storable
 
 # A publication date further ahead than the world's time zones explain is a mistake.
 _LONGEST_FUTURE = timedelta(days=1)
+
+LOOKED_AT = LONGEST_TEXT + 1
+"""So much of an earlier text is read: as much as is kept, and whether there is more."""
 
 _COMPLETE = "the feed carries the whole article"
 _NO_PAGE = "the entry has no link"
@@ -30,6 +34,7 @@ def storable_entry(entry: Entry) -> Entry:
         summary=storable(entry.summary),
         content=storable(entry.content),
         published_raw=storable(entry.published_raw),
+        facts=sound_facts(entry.facts),
     )
 
 
@@ -73,6 +78,7 @@ def new_article(
         "text_hash": None,
         "left_at": None,
         "updates": 0,
+        "facts": entry.facts,
     }
 
 
@@ -88,11 +94,46 @@ def changed_article(entry: Entry, now: datetime, *, updates: int) -> Mapping[str
         "content_hash": entry.content_hash,
         "updated_at": now,
         "updates": updates + 1,
+        "facts": entry.facts,
     }
     if (published_at := publication(entry, now)) is None:
         return changes
     dates = {"published_at": published_at, "published_raw": entry.published_raw, "published_from": "entry"}
     return changes | dates
+
+
+def version_before(row: Mapping[str, Any], entry: Entry, now: datetime, *, updates: int) -> Mapping[str, Any]:
+    """Every column but the id of the version that an article, whose columns are `row`, leaves behind when it follows
+    `entry` after so many `updates`. Of summary and content `row` needs no more than :data:`LOOKED_AT` characters, and
+    how many there are (`summary_characters`, `content_characters`)."""
+    return {
+        "source_id": row["source_id"],
+        "article_id": row["id"],
+        "number": updates + 1,
+        "title": row["title"],
+        "url": row["url"],
+        "author": row["author"],
+        "summary": cut(row["summary"]),
+        "content": cut(row["content"]),
+        "facts": row["facts"],
+        "said_at": row["updated_at"] or row["fetched_at"],
+        "replaced_at": now,
+        "changes": _changes(row, entry),
+    }
+
+
+def _changes(row: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+    changes = changed_facts(row["facts"], entry.facts)
+    after = {"title": entry.title, "url": entry.link, "author": entry.author}
+    for name, value in after.items():
+        # An author that the entry does not name may have been found on the page.
+        if row[name] != value and not (name == "author" and value is None):
+            changes[name] = [row[name], value]
+    for name, text in (("summary", entry.summary), ("content", entry.content)):
+        characters = [row[f"{name}_characters"], None if text is None else len(text)]
+        if characters[0] != characters[1] or row[name] != (text and text[:LOOKED_AT]):
+            changes[name] = characters
+    return changes
 
 
 def publication(entry: Entry, now: datetime) -> datetime | None:

@@ -86,7 +86,8 @@ class PageQueue:
 class ArticleQuery:
     """Which articles: all that every field set allows, the newest first, at most `limit` of them.
 
-    `since` is compared with when they were first seen. `ids` are article ids.
+    `since` is compared with when they were first seen. `ids` are article ids. With `revised`, only those that were
+    updated, the last one first; `since` is compared with that then.
     """
 
     source: str | None = None
@@ -94,3 +95,4 @@ class ArticleQuery:
     extraction: Extraction | None = None
     ids: tuple[int, ...] | None = None
     limit: int | None = None
+    revised: bool = False

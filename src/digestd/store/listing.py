@@ -6,38 +6,50 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
 
 from digestd.model import Article
 from digestd.store import ArticleQuery
-from digestd.store.schema import NOT_DONE, articles, sources
+from digestd.store.schema import NOT_DONE, REVISED, article_versions, articles, sources
 
 _kept = articles.c
-_SHOWN = tuple(field.name for field in fields(Article) if field.name != "source_name")
-_ARTICLES = select(sources.c.name.label("source_name"), *(_kept[name] for name in _SHOWN)).join_from(
-    articles, sources, sources.c.id == _kept.source_id
+_ELSEWHERE = ("source_name", "changes")
+_SHOWN = tuple(field.name for field in fields(Article) if field.name not in _ELSEWHERE)
+# The version that the last update replaced, if it is there, says what that changed.
+_LAST = and_(
+    article_versions.c.article_id == _kept.id,
+    article_versions.c.source_id == _kept.source_id,
+    article_versions.c.number == _kept.updates,
+)
+_ARTICLES = (
+    select(sources.c.name.label("source_name"), article_versions.c.changes, *(_kept[name] for name in _SHOWN))
+    .join_from(articles, sources, sources.c.id == _kept.source_id)
+    .outerjoin(article_versions, _LAST)
 )
 _SEEN_LAST_FIRST = (_kept.fetched_at.desc(), _kept.id.desc())
+_REVISED_LAST_FIRST = (_kept.updated_at.desc(), _kept.id.desc())
 
 
 def listed(connection: Connection, query: ArticleQuery) -> list[Article]:
     """See `Store.articles`."""
     # The ids first: rows carry whole texts, and sorting would carry those of every article along.
     ids = select(allowed_ids(query).subquery().c.id)
-    finding = _ARTICLES.where(_kept.id.in_(ids)).order_by(*_SEEN_LAST_FIRST)
+    finding = _ARTICLES.where(_kept.id.in_(ids)).order_by(*_order(query))
     return [_article(row) for row in connection.execute(finding)]
 
 
 def allowed_ids(query: ArticleQuery, *further: ColumnElement[bool]) -> Select[int]:
-    """The statement for the ids of the articles that `query` and every one of `further` allow, those first seen last
-    first."""
+    """The statement for the ids of the articles that `query` and every one of `further` allow, in the order of
+    `Store.articles`."""
     ids = select(_kept.id).where(*further)
     if query.source is not None:
         ids = ids.where(
             _kept.source_id == select(sources.c.id).where(sources.c.name == query.source).scalar_subquery()
         )
     if query.since is not None:
-        ids = ids.where(_kept.fetched_at >= query.since)
+        ids = ids.where((_kept.updated_at if query.revised else _kept.fetched_at) >= query.since)
+    if query.revised:
+        ids = ids.where(REVISED)
     if query.extraction is not None:
         ids = ids.where(_kept.extraction == query.extraction)
         if query.extraction != "done":
@@ -45,7 +57,11 @@ def allowed_ids(query: ArticleQuery, *further: ColumnElement[bool]) -> Select[in
             ids = ids.where(NOT_DONE)
     if query.ids is not None:
         ids = ids.where(_kept.id.in_(query.ids))
-    return ids if query.limit is None else ids.order_by(*_SEEN_LAST_FIRST).limit(query.limit)
+    return ids if query.limit is None else ids.order_by(*_order(query)).limit(query.limit)
+
+
+def _order(query: ArticleQuery) -> tuple[ColumnElement[Any], ...]:
+    return _REVISED_LAST_FIRST if query.revised else _SEEN_LAST_FIRST
 
 
 def newest(connection: Connection, per_source: int, since: datetime | None) -> list[Article]:

@@ -168,6 +168,7 @@ articles = Table(
     Column("text_hash", String(64)),
     Column("left_at", UtcDateTime),
     Column("updates", Integer, nullable=False, server_default="0"),
+    Column("facts", JSON(none_as_null=True)),
     UniqueConstraint("source_id", "entry_key"),
     Index(None, "source_id", "identity"),
     Index(None, "source_id", "published_at"),
@@ -227,6 +228,16 @@ Index(
     postgresql_where=_HASHED,
 )
 
+# What was revised, the latest first.
+REVISED = articles.c.updated_at.is_not(None)
+Index(
+    "ix_articles_revised",
+    articles.c.updated_at,
+    articles.c.id,
+    sqlite_where=REVISED,
+    postgresql_where=REVISED,
+)
+
 # What is in its source's document, which each new document is held against; and what has left it, for retention. Both
 # are on `left_at`, which does not change while an article is in the document: an index on `last_seen_at`, which every
 # new document moves, would cost PostgreSQL its heap-only updates.
@@ -245,6 +256,27 @@ Index(
     articles.c.id,
     sqlite_where=LEFT,
     postgresql_where=LEFT,
+)
+
+# What articles said before their updates. The key begins with the article, so that it serves all that is asked.
+article_versions = Table(
+    "article_versions",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("source_id", _Id, ForeignKey("sources.id"), nullable=False),
+    Column("article_id", _Id, ForeignKey("articles.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("url", Text),
+    Column("author", Text),
+    Column("summary", Text),
+    Column("content", Text),
+    Column("facts", JSON(none_as_null=True)),
+    Column("said_at", UtcDateTime, nullable=False),
+    Column("replaced_at", UtcDateTime, nullable=False),
+    Column("changes", JSON, nullable=False),
+    UniqueConstraint("article_id", "source_id", "number"),
+    sqlite_autoincrement=True,
 )
 
 # What was deleted, as far as recognising it goes, so that it does not come back while it may still be served. `id` is

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import trio
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from digestd.errors import StoreUnavailable
 from digestd.metrics import StoreCalls
-from digestd.model import Article, Fetch, Origin, SourceSpec, SourceStatus
+from digestd.model import Article, ArticleVersion, Fetch, Origin, SourceSpec, SourceStatus
 from digestd.store import (
     ArticleQuery,
     Changes,
@@ -52,16 +52,18 @@ from digestd.store import (
     sources,
     steps,
     sync,
+    versions,
 )
 from digestd.store.engine import create, database_url, file_of, for_looking, reading
 from digestd.store.listener import Listener
 from digestd.store.migrate import REVISIONS, check_current, migrate, revision
-from digestd.store.outage import cause, masked, outage
+from digestd.store.outage import cause, masked
 from digestd.store.overview import Overview
 from digestd.store.owner import is_dead
 from digestd.store.pageturns import PageRequest
 from digestd.store.places import Places
 from digestd.store.survey import SqlOverview
+from digestd.store.transactions import database_time, transact
 
 _CLOSING_SECONDS = 2.0
 _FORGET_HOSTS_SECONDS = 300.0
@@ -159,7 +161,7 @@ def _open(engine: Engine, owner: str) -> None:
         migrate(engine)
         with engine.begin() as connection:
             sources.free_leases(connection, lambda other: is_dead(other, owner))
-            pages.free_leases(connection, lambda other: is_dead(other, owner), _now(connection))
+            pages.free_leases(connection, lambda other: is_dead(other, owner), database_time(connection))
     except DBAPIError as error:
         raise _cannot_open(engine, error) from error
 
@@ -327,6 +329,10 @@ class SqlStore:
         """See `Store.articles`."""
         return await self._run(self._reading, lambda connection, _: listing.listed(connection, query))
 
+    async def article_versions(self, article_id: int) -> list[ArticleVersion]:
+        """See `Store.article_versions`."""
+        return await self._run(self._reading, lambda connection, _: versions.listed(connection, article_id))
+
     async def retry_pages(self, query: ArticleQuery) -> int:
         """See `Store.retry_pages`."""
         return await self._run(self._writing, lambda connection, now: pages.retry(connection, query, now))
@@ -361,7 +367,7 @@ class SqlStore:
     ) -> _Result:
         """Do `work` in one thread and one transaction, handing it the database's time."""
         return await self._places.run(
-            lambda: _transact(engine, lambda connection: work(connection, _now(connection))),
+            lambda: transact(engine, lambda connection: work(connection, database_time(connection))),
             abandon_on_cancel=abandon_on_cancel,
         )
 
@@ -370,7 +376,7 @@ def _claim(
     engine: Engine, requests: Sequence[ClaimRequest], owner: str
 ) -> list[Claim | Wait | Gone | Refused]:
     try:
-        return [*_transact(engine, lambda connection: sources.claim(connection, requests, owner))]
+        return [*transact(engine, lambda connection: sources.claim(connection, requests, owner))]
     except StoreUnavailable:
         raise
     # The border between sources: a row that cannot be read or written costs the others of its transaction nothing.
@@ -379,22 +385,3 @@ def _claim(
         if len(requests) == 1:
             return [Refused(error)]
     return [answer for request in requests for answer in _claim(engine, [request], owner)]
-
-
-def _transact(engine: Engine, work: Callable[[Connection], _Result]) -> _Result:
-    try:
-        with engine.begin() as connection:
-            return work(connection)
-    except SQLAlchemyError as error:
-        unavailable = outage(error, masked(engine.url))
-        if unavailable is None:
-            raise
-        raise unavailable from error
-
-
-def _now(connection: Connection) -> datetime:
-    """The database's time; SQLite has no other than the machine's."""
-    if connection.dialect.name == "sqlite":
-        return datetime.now(UTC)
-    moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    return moment.astimezone(UTC)

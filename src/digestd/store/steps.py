@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import Connection, Executable, and_, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import StatementError
 
 from digestd.errors import StoreUnavailable
-from digestd.feed.identity import Assignment, assign
-from digestd.store import LeaseLost, Recorded, Refused, StepRecord, fetches, moving, setaside, tombstones
+from digestd.feed.identity import assign
+from digestd.store import (
+    LeaseLost,
+    Recorded,
+    Refused,
+    StepRecord,
+    fetches,
+    moving,
+    setaside,
+    tombstones,
+    writing,
+)
 from digestd.store.chunks import chunks
-from digestd.store.entries import changed_article, new_article, storable_entry
-from digestd.store.outage import cause, masked, outage
+from digestd.store.entries import storable_entry
+from digestd.store.outage import masked, outage
 from digestd.store.savepoint import savepoint
 from digestd.store.schema import articles, sources
 from digestd.store.sourcelist import WITHOUT_LEASE
 from digestd.store.sync import alone
 from digestd.store.text import storable
-
-_Row: TypeAlias = Mapping[str, Any]
 
 _HELD = and_(
     sources.c.id == bindparam("row_id"),
@@ -33,14 +38,6 @@ _HELD = and_(
     sources.c.lease_expires_at > bindparam("moment"),
 )
 _HOLD = select(sources.c.cursor).where(_HELD).with_for_update()
-
-
-@dataclass(frozen=True, slots=True)
-class _Write:
-    """The parameters of one row, and the entry it is written for."""
-
-    one: Assignment
-    values: Mapping[str, Any]
 
 
 def record(
@@ -163,8 +160,8 @@ def _record_entries(connection: Connection, step: StepRecord, now: datetime) -> 
     every = assign(entries, [*found.stored.values()])
     deleted = [one for one in every if one.article_id in found.buried]
     assignments = [one for one in every if one.article_id not in found.buried]
-    new, not_inserted = _insert(connection, step, assignments, now)
-    changed, not_updated = _update(connection, assignments, now)
+    new, not_inserted = writing.insert(connection, step, assignments, now)
+    changed, not_updated = writing.revise(connection, assignments, now)
     _mark_seen(connection, [one.article_id for one in assignments if one.article_id is not None], now)
     tombstones.mark_seen(connection, deleted, now)
     if step.proves_absence:
@@ -178,68 +175,7 @@ def _record_entries(connection: Connection, step: StepRecord, now: datetime) -> 
     return Recorded(new, changed, tuple(setaside.told(row) for row in rows), all_new=all_new)
 
 
-def _insert(
-    connection: Connection, step: StepRecord, assignments: Sequence[Assignment], now: datetime
-) -> tuple[int, list[_Row]]:
-    # Documents begin with what is newest: from their end on, ids rise with time.
-    writes = [
-        _Write(one, new_article(step.source_id, one.entry_key, one.entry, now, skip_page=step.skip_pages))
-        for one in reversed(assignments)
-        if one.article_id is None
-    ]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    # Under the fence nobody else writes articles of this source; should it ever happen, theirs is the same
-    # article.
-    return _write(connection, dialect.insert(articles).on_conflict_do_nothing(), writes)
-
-
-def _update(
-    connection: Connection, assignments: Sequence[Assignment], now: datetime
-) -> tuple[int, list[_Row]]:
-    by_columns: dict[frozenset[str], list[_Write]] = {}
-    for one in assignments:
-        if one.article_id is not None and one.changed:
-            changes = changed_article(one.entry, now, updates=one.updates)
-            values = {"row_id": one.article_id} | {f"new_{name}": value for name, value in changes.items()}
-            by_columns.setdefault(frozenset(changes), []).append(_Write(one, values))
-    changed, set_aside = 0, []
-    for columns, writes in by_columns.items():
-        values = {name: bindparam(f"new_{name}") for name in sorted(columns)}
-        statement = update(articles).where(articles.c.id == bindparam("row_id")).values(values)
-        count, refused = _write(connection, statement, writes)
-        changed += count
-        set_aside += refused
-    return changed, set_aside
-
-
 def _mark_seen(connection: Connection, ids: Sequence[int], now: datetime) -> None:
     for chunk in chunks(ids):
         seen = update(articles).where(articles.c.id.in_(chunk))
         connection.execute(seen.values(last_seen_at=now, left_at=None))
-
-
-def _write(connection: Connection, statement: Executable, writes: Sequence[_Write]) -> tuple[int, list[_Row]]:
-    """Execute `statement` for all `writes` at once and, if the database refuses that, for each by itself.
-
-    Returns how many rows were written, and what to keep of the entries whose row was refused.
-    """
-    if not writes:
-        return 0, []
-    with suppress(StatementError), savepoint(connection):
-        return _execute(connection, statement, writes), []
-    written = 0
-    set_aside = []
-    for write in writes:
-        try:
-            with savepoint(connection):
-                written += _execute(connection, statement, [write])
-        except StatementError as error:
-            reason = cause(error.orig or error)
-            set_aside.append(setaside.refused_row(write.one.entry_key, write.one.entry, reason))
-    return written, set_aside
-
-
-def _execute(connection: Connection, statement: Executable, writes: Sequence[_Write]) -> int:
-    parameters = [write.values for write in writes]
-    result = connection.execute(statement, parameters, execution_options={"preserve_rowcount": True})
-    return result.rowcount

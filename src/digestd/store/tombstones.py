@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from digestd.feed.identity import Assignment, StoredArticle
 from digestd.model import Entry
+from digestd.store import versions
 from digestd.store.chunks import chunks
 from digestd.store.schema import IN_DOCUMENT, articles, tombstones
 
@@ -116,6 +117,7 @@ def bury(connection: Connection, ids: Sequence[int], now: datetime) -> None:
     copied = [_kept[name] for name in _COPIED]
     rows = select(*copied, literal(now, _buried.deleted_at.type)).where(_kept.id.in_(_IDS))
     connection.execute(insert(tombstones).from_select([*_COPIED, "deleted_at"], rows), {"ids": ids})
+    versions.forget(connection, ids)
     connection.execute(_DELETE, {"ids": ids})
 
 
