@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import trio
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from digestd.errors import StoreUnavailable
 from digestd.metrics import StoreCalls
@@ -53,15 +53,18 @@ from digestd.store import (
     steps,
     sync,
 )
+from digestd.store.budgets import Budgets
 from digestd.store.engine import create, database_url, file_of, for_looking, reading
 from digestd.store.listener import Listener
 from digestd.store.migrate import REVISIONS, check_current, migrate, revision
-from digestd.store.outage import cause, masked, outage
+from digestd.store.outage import cause, masked
 from digestd.store.overview import Overview
 from digestd.store.owner import is_dead
 from digestd.store.pageturns import PageRequest
 from digestd.store.places import Places
+from digestd.store.spending import SqlBudgets
 from digestd.store.survey import SqlOverview
+from digestd.store.transaction import database_now, transact
 
 _CLOSING_SECONDS = 2.0
 _FORGET_HOSTS_SECONDS = 300.0
@@ -159,7 +162,7 @@ def _open(engine: Engine, owner: str) -> None:
         migrate(engine)
         with engine.begin() as connection:
             sources.free_leases(connection, lambda other: is_dead(other, owner))
-            pages.free_leases(connection, lambda other: is_dead(other, owner), _now(connection))
+            pages.free_leases(connection, lambda other: is_dead(other, owner), database_now(connection))
     except DBAPIError as error:
         raise _cannot_open(engine, error) from error
 
@@ -182,6 +185,7 @@ class SqlStore:
         self._listener = listener
         self._hosts_looked_through_at = -math.inf
         self.overview: Overview = SqlOverview(self._look)
+        self.budgets: Budgets = SqlBudgets(self._write)
         # Claims of pages go round the sources.
         self._looked_at = 0
 
@@ -352,6 +356,9 @@ class SqlStore:
         # Who looks waits no longer than it likes to: nothing depends on the end of a read.
         return await self._run(self._reading, work, abandon_on_cancel=True)
 
+    async def _write(self, work: Callable[[Connection, datetime], _Result]) -> _Result:
+        return await self._run(self._writing, work)
+
     async def _run(
         self,
         engine: Engine,
@@ -361,7 +368,7 @@ class SqlStore:
     ) -> _Result:
         """Do `work` in one thread and one transaction, handing it the database's time."""
         return await self._places.run(
-            lambda: _transact(engine, lambda connection: work(connection, _now(connection))),
+            lambda: transact(engine, lambda connection: work(connection, database_now(connection))),
             abandon_on_cancel=abandon_on_cancel,
         )
 
@@ -370,7 +377,7 @@ def _claim(
     engine: Engine, requests: Sequence[ClaimRequest], owner: str
 ) -> list[Claim | Wait | Gone | Refused]:
     try:
-        return [*_transact(engine, lambda connection: sources.claim(connection, requests, owner))]
+        return [*transact(engine, lambda connection: sources.claim(connection, requests, owner))]
     except StoreUnavailable:
         raise
     # The border between sources: a row that cannot be read or written costs the others of its transaction nothing.
@@ -379,22 +386,3 @@ def _claim(
         if len(requests) == 1:
             return [Refused(error)]
     return [answer for request in requests for answer in _claim(engine, [request], owner)]
-
-
-def _transact(engine: Engine, work: Callable[[Connection], _Result]) -> _Result:
-    try:
-        with engine.begin() as connection:
-            return work(connection)
-    except SQLAlchemyError as error:
-        unavailable = outage(error, masked(engine.url))
-        if unavailable is None:
-            raise
-        raise unavailable from error
-
-
-def _now(connection: Connection) -> datetime:
-    """The database's time; SQLite has no other than the machine's."""
-    if connection.dialect.name == "sqlite":
-        return datetime.now(UTC)
-    moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    return moment.astimezone(UTC)
