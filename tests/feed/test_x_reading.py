@@ -157,7 +157,7 @@ def test_a_link_alone_has_the_title_of_its_page() -> None:
 
 
 def test_the_quoted_post_stands_below() -> None:
-    quoting = {**PLAIN, "text": "This! https://t.co/q", "entities": {}}
+    quoting: dict[str, Any] = {**PLAIN, "text": "This! https://t.co/q", "entities": {}}
     quoting["referenced_tweets"] = [{"type": "quoted", "id": "17"}, {"type": "replied_to", "id": "18"}]
     quoted = {"id": "17", "text": "Patch &lt;now&gt;", "author_id": "5"}
     other = {"id": "5", "name": "Lab", "username": "lab"}

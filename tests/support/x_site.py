@@ -243,7 +243,7 @@ class Asking(GetsOnly):
     asked: int = 0
 
     @property
-    def mark(self) -> str:  # type: ignore[override]
+    def authorization_mark(self) -> str:  # type: ignore[override]
         return "0a1b"
 
     async def get(

@@ -39,6 +39,12 @@ class Http(Protocol):
         the same; empty where it has none."""
         ...
 
+    @property
+    def authorization_mark(self) -> str:
+        """Tells as :attr:`mark` whether two sources have the same token or password (the field Authorization), whatever
+        other fields they have: for its API they are one, then."""
+        ...
+
     async def get(
         self,
         url: str,

@@ -47,7 +47,7 @@ class Visit:
     @property
     def key(self) -> str:
         """What the budget is counted under: the token, of which a few digits of a digest are known."""
-        return f"x {self.place.base} {self.http.mark}"[:_LONGEST_KEY]
+        return f"x {self.place.base} {self.http.authorization_mark}"[:_LONGEST_KEY]
 
     @property
     def user_id(self) -> str | None:
