@@ -301,6 +301,35 @@ async def test_retweets_and_replies_where_they_are_wanted() -> None:
     assert "exclude" not in site.asked[-1][1]
 
 
+async def test_its_habit_is_that_of_its_newest_posts() -> None:
+    clock = Clock()
+    site = site_at(clock, 250)
+    reader = Reader(site, first=250)
+    await reader.poll()
+    assert reader.last is not None
+    newest = BEGAN - timedelta(minutes=10)
+    # Not that of the last page of the walk.
+    assert (reader.last.hints.gap_seconds, reader.last.hints.newest_at) == (60.0, newest)
+    clock.later(hours=1)
+    site.post(ago=600)
+    await reader.poll()
+    assert (reader.last.hints.gap_seconds, reader.last.hints.newest_at) == (60.0, newest + timedelta(hours=1))
+
+
+async def test_a_mark_that_x_refuses_in_words_alone_is_dropped() -> None:
+    clock = Clock()
+    site = site_at(clock, 1)
+    reader = Reader(site, SEARCH)
+    await reader.poll()
+    clock.later(days=3)
+    said = {"title": "Invalid Request", "detail": "'since_id' must be a tweet id created after [TIMESTAMP]."}
+    reader.asking.before = lambda number: (400, {}, json.dumps(said).encode()) if number == 2 else None
+    _ = reader.queries
+    await reader.poll()
+    assert reader.queries == [{"max_results": "100", "start_time": "2026-11-23T07:55:00Z"}]
+    assert reader.failure is None
+
+
 async def test_pages_in_a_circle_are_told() -> None:
     clock = Clock()
     site = site_at(clock, 150)

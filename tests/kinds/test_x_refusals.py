@@ -100,6 +100,27 @@ async def test_a_limit_without_a_moment_lasts_a_window() -> None:
     assert (reader.failure.cause, reader.failure.retry_after_seconds) == ("paused", 900.0)
 
 
+async def test_the_limit_of_a_day_is_longer_than_a_window() -> None:
+    clock = Clock()
+    reset = int(clock.now.timestamp())
+    fields = {
+        "x-rate-limit-remaining": "7",
+        "x-rate-limit-reset": str(reset + 60),
+        "x-app-limit-24hour-remaining": "0",
+        "x-app-limit-24hour-reset": str(reset + 7_200),
+        "x-user-limit-24hour-remaining": "1",
+        "x-user-limit-24hour-reset": str(reset + 9_000),
+    }
+    reader = Reader(site_at(clock, 3), SEARCH)
+    reader.asking.before = lambda number: (429, fields, b"")
+    await reader.poll()
+    assert reader.asking.left_alone == [("api.x.com", 7_200.0)]
+    # Where none is said to be used up, that of the window was.
+    fields["x-app-limit-24hour-remaining"] = "5"
+    await reader.poll()
+    assert reader.asking.left_alone[1:] == [("api.x.com", 60.0)]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "failure"),
     [
@@ -160,6 +181,8 @@ async def test_a_limit_without_a_moment_lasts_a_window() -> None:
             Failure("http_status", "the server answered 202: what came is no answer of X's API", 202),
         ),
         (429, {"title": "UsageCapExceeded"}, None),
+        (429, {"errors": [{"message": "Usage cap exceeded: Monthly product cap"}]}, None),
+        (403, {"title": "Forbidden", "detail": "The account has reached its Spend Cap."}, None),
         (402, b"[", None),
     ],
 )

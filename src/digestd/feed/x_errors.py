@@ -8,6 +8,7 @@ X have met. Of error bodies there are several forms, so the status decides first
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -21,7 +22,10 @@ Sort: TypeAlias = Literal["credits", "often", "token", "parameter", "missing", "
 _LONGEST_SAID = 200
 _LONGEST_BODY = 65_536
 _MOST_ERRORS = 20
+# Where an error names its parameters in words alone.
+_QUOTED = re.compile(r"'(since_id|start_time|next_token|pagination_token)'")
 _CREDITS_TITLES = frozenset({"creditsdepleted", "spendcapreached", "usagecapexceeded"})
+_CREDITS_WORDS = ("does not have any credits", "spend cap", "usage cap")
 _CREDITS_TYPES = ("/problems/credits", "/problems/usage-capped")
 
 
@@ -87,7 +91,10 @@ def _sort(status: int, problems: list[Object]) -> Sort:
 
 def _is_about_credits(problem: Object) -> bool:
     title = text_of(problem, "title").replace(" ", "").lower()
-    return title in _CREDITS_TITLES or text_of(problem, "type").rstrip("/").endswith(_CREDITS_TYPES)
+    if title in _CREDITS_TITLES or text_of(problem, "type").rstrip("/").endswith(_CREDITS_TYPES):
+        return True
+    said = " ".join(_texts(problem))[:_LONGEST_BODY].lower()
+    return any(words in said for words in _CREDITS_WORDS)
 
 
 def _problems(body: bytes) -> list[Object]:
@@ -122,4 +129,4 @@ def _parameters(problems: list[Object]) -> frozenset[str]:
             found.update(str(name)[:_LONGEST_SAID] for name in named)
         if parameter := text_of(one, "parameter"):
             found.add(parameter[:_LONGEST_SAID])
-    return frozenset(found)
+    return frozenset(found or _QUOTED.findall(" ".join(text for one in problems for text in _texts(one))))

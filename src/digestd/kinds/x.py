@@ -29,7 +29,8 @@ WINDOW_SECONDS = 900.0
 
 NO_TOKEN = "there is no bearer_token, so nothing is asked; X's Developer Console gives one"  # noqa: S105 - a sentence
 
-_RESET, _REMAINING = "x-rate-limit-reset", "x-rate-limit-remaining"
+# What X limits, each by a number that is left and a moment: requests of one sort in a window, and of a day.
+_LIMITS = ("x-rate-limit", "x-app-limit-24hour", "x-user-limit-24hour")
 # Who did not get as far as X was given nothing by it.
 _NOT_ASKED = frozenset({"address", "busy", "connect", "dns", "paused", "tls", "url"})
 
@@ -120,12 +121,17 @@ class XKind:
             raise
         if answer.status != 200:
             await self._budgets.settle(bought, Expense())
-        elif remaining(answer.headers, _REMAINING) == 0 and (wait := self._wait(answer)):
+        elif wait := self._used_up(answer):
             visit.http.leave_alone(url, wait)
         return answer
 
-    def _wait(self, answer: Response) -> float | None:
-        return reset_seconds(answer.headers, _RESET, "epoch", now=self._now())
+    def _used_up(self, answer: Response) -> float | None:
+        """For how long the limits hold that have nothing left; None where there is none."""
+        used_up = [name for name in _LIMITS if remaining(answer.headers, f"{name}-remaining") == 0]
+        return max((wait for name in used_up if (wait := self._reset(answer, name))), default=None)
+
+    def _reset(self, answer: Response, name: str) -> float | None:
+        return reset_seconds(answer.headers, f"{name}-reset", "epoch", now=self._now())
 
     async def _refused(self, visit: Visit, answer: Response) -> Step:
         refusal = refusal_of(answer)
@@ -136,7 +142,7 @@ class XKind:
             await self._budgets.close(visit.key, seconds, words_of(answer, replace(refusal, said="")))
             return visit.failed(words, status=answer.status, seconds=seconds)
         if refusal.sort == "often":
-            wait = self._wait(answer) or WINDOW_SECONDS
+            wait = self._used_up(answer) or self._reset(answer, _LIMITS[0]) or WINDOW_SECONDS
             visit.http.leave_alone(answer.url, wait)
             return visit.throttled(words, wait)
         if (onward := visit.in_another_way(refusal)) is not None:

@@ -18,7 +18,7 @@ from digestd.feed.x_prices import exhausted_words, limits_of
 from digestd.feed.x_walk import OURS, OVERLAP_SECONDS, Course, course_in, cursor_of, is_id
 from digestd.kinds import Http
 from digestd.kinds.x_options import PAGE, XOptions, includes_posts, prices_of, smallest
-from digestd.model import Document, Failure, PollState, Response, Source, Step
+from digestd.model import Document, Failure, Hints, PollState, Response, Source, Step
 
 USER = "user"
 """The id of the user, in the cursor."""
@@ -106,7 +106,7 @@ class Visit:
             raise NotAFeed("X does not page: the next page is the one that came")
         if not page.entries and not page.left_out:
             return self.unchanged({}, onward, answer, more=onward.walk is not None)
-        hinted = hints.of_document(page, self._now)
+        hinted = self._hints(page)
         return Step(
             next_state=self._carried({}, onward, hints.to_cursor(hinted)),
             documents=(page,),
@@ -159,6 +159,13 @@ class Visit:
         cause = "paused" if times <= _MOST_PUT_OFF else "http_status"
         cursor = {**(self._state.cursor or {}), _THROTTLED: times}
         return Step(replace(self._state, cursor=cursor), failure=Failure(cause, words, 429, wait))
+
+    def _hints(self, page: Document) -> Hints:
+        """How often there are posts, and when the last one was: of a walk back, and of pages with a post or two."""
+        found, known = hints.of_document(page, self._now), hints.remembered(self._state.cursor)
+        if found.newest_at is None or (known.newest_at is not None and known.newest_at > found.newest_at):
+            return known
+        return replace(found, gap_seconds=found.gap_seconds or known.gap_seconds)
 
     def _carried(self, ours: Mapping[str, Any], course: Course, hinted: Mapping[str, Any]) -> PollState:
         """The state with `course` and `ours`. What others remember stays."""
