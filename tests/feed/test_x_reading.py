@@ -185,6 +185,11 @@ def test_what_is_passed_on_is_the_article_itself() -> None:
     (entry,) = document.entries
     assert (entry.guid, entry.link) == ("17", "https://x.com/lab/status/17")
     assert (entry.author, entry.content, entry.language) == ("Lab (@lab)", "<p>All of the text</p>", "de")
+    # Who wrote it stands in what passes it on, too.
+    entry = entry_of(passing, includes={"tweets": [original]})
+    assert (entry.link, entry.author) == ("https://x.com/lab/status/17", "@lab")
+    entry = entry_of({**passing, "text": "RT by hand"}, includes={"tweets": [original]})
+    assert (entry.link, entry.author) == ("https://x.com/i/web/status/17", None)
     # The walk goes by the posts of the page.
     assert page_of(document.facts).oldest == Mark("1990000000000000001", WRITTEN)
     entry = entry_of(passing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from digestd.model import Document, Entry
 _LONGEST_NAME = 200
 _LONGEST_SAID = 300
 _LONGEST_TOKEN = 1_000
+_PASSED_ON = re.compile(r"RT @([A-Za-z0-9_]{1,20}): ")
 # What X says where it sees no language, only addresses, hashtags, media or the like; and its old codes.
 _NO_LANGUAGES = frozenset({"und", "zxx", "art", "qam", "qct", "qht", "qme", "qst"})
 _LANGUAGES = {"in": "id", "iw": "he"}
@@ -90,13 +92,14 @@ class _Reading:
     def entry(self, post: Any) -> Entry:
         if not isinstance(post, dict) or not is_id(text_of(post, "id")):
             raise ValueError("it has no id")
-        passed_on = self._referenced(post, "retweeted")
+        passed_on, named = self._referenced(post, "retweeted"), ""
         if passed_on is not None:
             # Known under what it is: whoever passes it on, it is one article.
-            post = passed_on
+            match = _PASSED_ON.match(text_of(post, "text"))
+            post, named = passed_on, match[1] if match else ""
         quoted = self._referenced(post, "quoted")
         text = text_in(post)
-        name, author = self._writer(post, is_own=passed_on is None)
+        name, author = self._writer(post, named or (self._name if passed_on is None else ""))
         return api_entry(
             key=_key(post),
             link=f"https://x.com/{name or 'i/web'}/status/{text_of(post, 'id')}",
@@ -119,17 +122,16 @@ class _Reading:
     def _quotation(self, post: Object | None) -> str:
         if post is None:
             return ""
-        _, author = self._writer(post, is_own=False)
+        _, author = self._writer(post, "")
         return f"{author}: {text_in(post)}" if author else text_in(post)
 
-    def _writer(self, post: Object, *, is_own: bool) -> tuple[str, str]:
-        """The name that stands in the address of `post`, and its writer for people; "" where nobody said."""
+    def _writer(self, post: Object, known: str) -> tuple[str, str]:
+        """The name that stands in the address of `post`, `known` without being said among the users, and its writer for
+        people; "" where nobody said."""
         user = self._users.get(text_of(post, "author_id"), {})
-        name = line_of(text_of(user, "username"), _LONGEST_NAME)
-        name = name if name.replace("_", "").isalnum() and name.isascii() else ""
-        if is_own:
-            # The name of the source stays: what a user is called now would change the address of all posts.
-            name = self._name or name
+        said = line_of(text_of(user, "username"), _LONGEST_NAME)
+        # The name of the source stays: what a user is called now would change the address of all posts.
+        name = known or (said if said.isascii() and said.replace("_", "").isalnum() else "")
         shown = line_of(text_of(user, "name"), _LONGEST_NAME)
         handle = f"@{name}" if name else ""
         return name, f"{shown} ({handle})" if shown and handle else shown or handle

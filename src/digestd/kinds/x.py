@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from digestd.errors import FetchError, NotAFeed
-from digestd.feed import hints, shape, x_walk
+from digestd.feed import shape, x_walk
 from digestd.feed.budget import Bought, Exhausted, Expense, seconds_left_in_day
 from digestd.feed.rate_limits import remaining, reset_seconds
 from digestd.feed.x import read_posts, read_user
@@ -167,4 +167,5 @@ class XKind:
 
 
 def _silent(state: PollState, words: str) -> Step:
-    return Step(state, unchanged=True, hints=hints.remembered(state.cursor), remark=words)
+    # Without hints: that it has fallen silent is no news of X's.
+    return Step(state, unchanged=True, remark=words)
