@@ -27,6 +27,7 @@
         │   ├── Forbidden           robots.txt or X-Robots-Tag forbids it              cause "robots"
         │   └── HTTPStatus          an answer other than 2xx and 304                   cause "http_status"
         ├── WrongOptions        the source's options are not those of its kind     cause "settings"
+        ├── Uncounted           nobody can say what its API has cost today             cause "busy"
         ├── FileFailed          files of this machine cannot be read               cause "file"
         └── DocumentError       something came, and it cannot be read
             ├── NotAFeed            it is no feed                                      cause "not_a_feed"
@@ -200,6 +201,12 @@ class WrongOptions(SourceError):
     """The options that are kept of a source are not, or not any more, what its kind takes."""
 
     cause = "settings"
+
+
+class Uncounted(SourceError):
+    """What the source's API has cost today is kept in a database that cannot be had: put off, not failed."""
+
+    cause = "busy"
 
 
 class FileFailed(SourceError):

@@ -84,6 +84,24 @@ async def test_a_secret_that_is_missing_is_the_source_s_failure_in_words(autojum
     assert bench.times() == [], "it was not asked without"
 
 
+async def test_a_kind_may_have_better_words_for_a_secret_that_is_missing(autojump_clock: MockClock) -> None:
+    bench = Bench(always(fetched("a")))
+
+    def without_secrets(source: Source, state: PollState, reason: str) -> Step:
+        return Step(state, unchanged=True, remark=f"{source.name} has none: {reason}")
+
+    bench.kind.without_secrets = without_secrets  # type: ignore[attr-defined]
+    with patch_threads():
+        error = await lived(bench, bearer_token={"env": "DIGESTD_TOKEN"})
+    assert error == (
+        "remark: one has none: source 'one': options: bearer_token: the variable DIGESTD_TOKEN is not set"
+    )
+    assert (bench.metrics.restarts, bench.metrics.errors_by_cause) == (0, {})
+    assert bench.times() == [], "it was not asked without"
+    (status,) = await bench.store.sources()
+    assert not status.failing
+
+
 async def test_a_secret_that_a_server_sends_back_is_not_told(autojump_clock: MockClock) -> None:
     failure = Failure("not_a_feed", "a page titled 'Bearer canary-token'")
     bench = Bench(always(Step(next_state=PollState(), failure=failure)))

@@ -291,3 +291,21 @@ async def test_the_mark_of_a_source_tells_that_its_fields_changed_and_nothing_of
         assert http.mark == http.with_access(Access(ca_file=Path("/ca.pem")), url).mark == ""
     assert marks[0] == marks[2] != marks[1]
     assert {len(mark) for mark in marks} == {4}
+
+
+async def test_sources_with_one_token_are_known_for_it_whatever_else_they_send() -> None:
+    url = "https://one.example/feed"
+    token, other = Secret("Bearer one"), Secret("Bearer two")
+    async with open_http(Limits(), Hosts(2, 1.0)) as http:
+        marks = [
+            http.with_access(Access(headers=headers), url).authorization_mark
+            for headers in (
+                {"authorization": token},
+                {"authorization": token, "x-team": Secret("red")},
+                {"authorization": other},
+                {"x-team": Secret("red")},
+            )
+        ]
+        assert http.authorization_mark == ""
+    assert marks[0] == marks[1] != marks[2]
+    assert ([len(mark) for mark in marks[:3]], marks[3]) == ([4, 4, 4], "")

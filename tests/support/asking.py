@@ -11,6 +11,7 @@ class GetsOnly:
     """For kinds that ask no API and have no secrets; who inherits from it has `get`."""
 
     mark = ""
+    authorization_mark = ""
 
     async def ask(
         self,

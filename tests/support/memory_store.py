@@ -66,6 +66,7 @@ from digestd.store.claims import (
 from digestd.store.entries import new_article, storable_entry
 from digestd.store.sourcelist import WITHOUT_LEASE, plan_sync, replaced
 from digestd.store.text import storable
+from support.memory_budgets import MemoryBudgets
 from support.memory_overview import MemoryOverview
 from support.memory_pages import MemoryPages, article_of
 from support.memory_retention import MemoryRetention
@@ -91,6 +92,7 @@ class MemoryStore:
         self._now = now
         self._owner = owner
         self._errors: list[Exception] = []
+        self.budgets = MemoryBudgets(now, self._reach)
         self._ids = count(1)
         self._tokens = count(1)
         self._versions = MemoryVersions(self.kept)

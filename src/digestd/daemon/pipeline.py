@@ -16,6 +16,7 @@ from digestd.daemon.ending import Ending
 from digestd.errors import StoreUnavailable
 from digestd.feed.outage import OutageDetector
 from digestd.ingest.bell import Bell
+from digestd.ingest.budgets import SharedBudgets
 from digestd.ingest.doors import Doors
 from digestd.ingest.extraction.pages import Pages
 from digestd.ingest.extraction.service import TURN_SECONDS, Extraction, Limits
@@ -118,7 +119,8 @@ async def open_pipeline(
             bell = Bell()
             chance = random.Random()  # noqa: S311 - jitter is no secret
             used = frozenset(status.source.spec.kind for status in enabled)
-            loaded = Kinds(kinds.Tools(parse_feed=parse, read=parse.read), used)
+            tools = kinds.Tools(parse_feed=parse, read=parse.read, budgets=SharedBudgets(store.budgets))
+            loaded = Kinds(tools, used)
             statuses = [status for status in enabled if loaded.has(status.source.spec)]
             doors = Doors(http, config.secrets)
             poller = Poller(

@@ -164,6 +164,11 @@ class HttpClient:
         """See :attr:`digestd.kinds.Http.mark`."""
         return self._own.mark()
 
+    @property
+    def authorization_mark(self) -> str:
+        """See :attr:`digestd.kinds.Http.authorization_mark`."""
+        return self._own.authorization_mark()
+
     async def get(
         self,
         url: str,

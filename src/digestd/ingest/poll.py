@@ -237,7 +237,7 @@ class Poller:
                 try:
                     http, access = await self._doors.open(claim.source.spec)
                 except (ConfigurationError, BadURL) as error:
-                    return unequipped(state, error), None
+                    return unequipped(self._kinds[kind], claim.source, state, error), None
                 async with self._large_bodies.step():
                     step = await self._asked(claim.source, state, http)
             # The border round all kinds, third parties' too: what is not a value is a bug, kept apart from Cancelled.

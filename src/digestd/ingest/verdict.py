@@ -23,7 +23,8 @@ from digestd.feed.schedule import (
 )
 from digestd.feed.silence import labelled, silence
 from digestd.ingest.moving import moved_by
-from digestd.model import Failure, PollState, SourceSpec, Step
+from digestd.kinds import Kind
+from digestd.model import Failure, PollState, Source, SourceSpec, Step
 from digestd.store import Claim, StepRecord
 
 UNREACHED = frozenset({"dns", "connect"})
@@ -176,9 +177,15 @@ def late(state: PollState, limit: float) -> Step:
     return Step(next_state=state, failure=Failure("timeout", message))
 
 
-def unequipped(state: PollState, error: ConfigurationError | BadURL) -> Step:
-    """The step of a source that cannot be asked with what its options say."""
-    return Step(next_state=state, failure=Failure("settings", str(error)[:_LONGEST_MESSAGE]))
+def unequipped(kind: Kind, source: Source, state: PollState, error: ConfigurationError | BadURL) -> Step:
+    """The step of a source of `kind` that cannot be asked with what its options say. Whatever the kind raises
+    escapes."""
+    reason = str(error)[:_LONGEST_MESSAGE]
+    without = getattr(kind, "without_secrets", None)
+    if without is not None and isinstance(error, ConfigurationError):
+        step: Step = without(source, state, reason)
+        return step
+    return Step(next_state=state, failure=Failure("settings", reason))
 
 
 def redacted(step: Step, access: Access) -> Step:

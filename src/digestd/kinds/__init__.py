@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from digestd.config.kind_options import kept_options
 from digestd.errors import HTTPStatus, SourceError, WrongOptions
+from digestd.feed.budget import Bought, Exhausted, Expense, Limits
 from digestd.log import get_logger
 from digestd.model import Document, Failure, PollState, Response, Source, Step
 
@@ -36,6 +37,12 @@ class Http(Protocol):
     def mark(self) -> str:
         """Tells, without telling what they are, whether the credentials and header fields of the source's own are still
         the same; empty where it has none."""
+        ...
+
+    @property
+    def authorization_mark(self) -> str:
+        """Tells as :attr:`mark` whether two sources have the same token or password (the field Authorization), whatever
+        other fields they have: for its API they are one, then."""
         ...
 
     async def get(
@@ -125,6 +132,45 @@ class Read(Protocol):
         ...
 
 
+class Budgets(Protocol):
+    """Counts what APIs cost in a day (UTC), for all sources and processes on one database.
+
+    Each method is one transaction, which is finished once it was begun, whatever is cancelled.
+    """
+
+    async def buy(self, key: str, expense: Expense, limits: Limits) -> Bought | Exhausted:
+        """Ask for leave to make a request that may cost `expense`; nobody with the same `key`, in any process, is let
+        beyond `limits` on one day. To be settled when the answer is there: whatever ends the process before that, the
+        whole of it counts. `key` is at most 300 characters, and no secret.
+
+        Error handling: :class:`digestd.errors.Uncounted` when the database cannot be had.
+        """
+        ...
+
+    async def settle(self, bought: Bought, actual: Expense) -> None:
+        """Say what a request has cost that leave was given for; the rest is given back. Never raises: where the
+        database cannot be had, all of it stays counted."""
+        ...
+
+    async def close(self, key: str, seconds: float, because: str) -> None:
+        """Give no leave for `seconds`, at most a day, `because` of something: the credits are used up. Never raises."""
+        ...
+
+
+class _NoBudgets:
+    async def buy(self, key: str, expense: Expense, limits: Limits) -> Bought | Exhausted:
+        raise AssertionError("nothing was lent that counts")
+
+    async def settle(self, bought: Bought, actual: Expense) -> None:
+        raise AssertionError("nothing was lent that counts")
+
+    async def close(self, key: str, seconds: float, because: str) -> None:
+        raise AssertionError("nothing was lent that counts")
+
+
+_NO_BUDGETS: Budgets = _NoBudgets()
+
+
 async def _no_read(reader: Reader, body: bytes, *arguments: object, source_url: str) -> Document:
     raise AssertionError("nothing was lent that reads documents")
 
@@ -136,6 +182,7 @@ class Tools:
     parse_feed: ParseFeed
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     read: Read = _no_read
+    budgets: Budgets = _NO_BUDGETS
 
 
 class Kind(Protocol):
@@ -144,6 +191,10 @@ class Kind(Protocol):
     One whose API has a budget also has a method `spacing_seconds(self, source: Source) -> float`: how far apart polls
     and their steps have to start at the host of `source.url`. All that ask that host, in every process, share the
     longest spacing that a source wants, unless the operator has one for it (`fetch.hosts`).
+
+    One that can say something better than a failure where a secret of its source is not there (a variable that is not
+    set) has a method `without_secrets(self, source: Source, state: PollState, reason: str) -> Step`, which is called in
+    place of :meth:`step`.
     """
 
     async def step(self, source: Source, state: PollState, http: Http) -> Step:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from digestd.model import Article, ArticleVersion, Fetch, Origin, SourceSpec, SourceStatus
+from digestd.store.budgets import Budgets
 from digestd.store.expiry import Purged, RetentionLimits
 from digestd.store.extraction import (
     SAME_TEXT_LIMIT,
@@ -44,6 +45,7 @@ from digestd.store.sharing import Changes, HostPause, HostStart, ListOwner, Sync
 __all__ = [
     "SAME_TEXT_LIMIT",
     "ArticleQuery",
+    "Budgets",
     "Changes",
     "Claim",
     "ClaimRequest",
@@ -87,6 +89,11 @@ class Store(Protocol):
     @property
     def overview(self) -> Overview:
         """What people are shown of it."""
+        ...
+
+    @property
+    def budgets(self) -> Budgets:
+        """What APIs may cost, counted."""
         ...
 
     async def check_schema(self) -> None:

@@ -122,6 +122,20 @@ hosts = Table(
     Column("paused_until", UtcDateTime),
 )
 
+# What an API has cost on the last day (UTC) that it was asked, and until when it is not to be asked for lack of
+# credits. One row for each budget: few, and short.
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("budget_key", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("day", String(10), nullable=False),
+    Column("reads", BigInteger, nullable=False),
+    Column("micros", BigInteger, nullable=False),
+    Column("closed_until", UtcDateTime),
+    Column("closed_because", Text),
+)
+
 # One row: whose files the sources of origin `file` were last made from.
 source_lists = Table(
     "source_lists",

@@ -54,6 +54,7 @@ from digestd.store import (
     sync,
     versions,
 )
+from digestd.store.budgets import Budgets
 from digestd.store.engine import create, database_url, file_of, for_looking, reading
 from digestd.store.listener import Listener
 from digestd.store.migrate import REVISIONS, check_current, migrate, revision
@@ -62,6 +63,7 @@ from digestd.store.overview import Overview
 from digestd.store.owner import is_dead
 from digestd.store.pageturns import PageRequest
 from digestd.store.places import Places
+from digestd.store.spending import SqlBudgets
 from digestd.store.survey import SqlOverview
 from digestd.store.transactions import database_time, transact
 
@@ -184,6 +186,7 @@ class SqlStore:
         self._listener = listener
         self._hosts_looked_through_at = -math.inf
         self.overview: Overview = SqlOverview(self._look)
+        self.budgets: Budgets = SqlBudgets(self._write)
         # Claims of pages go round the sources.
         self._looked_at = 0
 
@@ -357,6 +360,9 @@ class SqlStore:
     async def _look(self, work: Callable[[Connection, datetime], _Result]) -> _Result:
         # Who looks waits no longer than it likes to: nothing depends on the end of a read.
         return await self._run(self._reading, work, abandon_on_cancel=True)
+
+    async def _write(self, work: Callable[[Connection, datetime], _Result]) -> _Result:
+        return await self._run(self._writing, work)
 
     async def _run(
         self,

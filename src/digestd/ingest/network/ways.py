@@ -92,9 +92,12 @@ class Own:
         if self.way is not None and self.way.client_certificate is not None:
             # No name of a field has a space.
             fields.append(("client certificate", str(self.way.client_certificate)))
-        if not fields:
-            return ""
-        return hashlib.sha256(repr(fields).encode("utf-8", "surrogatepass")).hexdigest()[:4]
+        return _digits(fields)
+
+    def authorization_mark(self) -> str:
+        """As many digits that change with the field Authorization alone."""
+        found = self.headers.get("authorization")
+        return _digits([] if found is None else [("authorization", found.reveal())])
 
     def way_to(self, url: httpx2.URL) -> Way | None:
         """The way to `url`; None for the usual one."""
@@ -113,6 +116,12 @@ def way_of(access: Access) -> Way | None:
         access.client_key_password,
     )
     return None if way == Way() else way
+
+
+def _digits(fields: list[tuple[str, str]]) -> str:
+    if not fields:
+        return ""
+    return hashlib.sha256(repr(fields).encode("utf-8", "surrogatepass")).hexdigest()[:4]
 
 
 def _unusable(error: OSError) -> TLSFailed:
