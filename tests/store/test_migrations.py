@@ -179,6 +179,7 @@ async def test_a_store_from_before_there_were_versions_goes_on(database: str) ->
     # As revision 0007 had it.
     execute(
         database,
+        "DROP TABLE budgets",
         "DROP TABLE article_versions",
         "DROP INDEX ix_articles_revised",
         "ALTER TABLE articles DROP COLUMN facts",
