@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,10 @@ from digestd.errors import ConfigurationError
 
 _Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+# What libyaml takes at most: nothing is folded.
+_ONE_LINE = 2**31 - 1
 
 
 class _StandsTwice(yaml.MarkedYAMLError):
@@ -107,7 +110,7 @@ def write_items(items: Sequence[Mapping[str, Any]], key: str) -> str:
     order."""
     if not items:
         return f"{key}: []\n"
-    text = yaml.dump(list(items), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize)
+    text = yaml.dump(list(items), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_ONE_LINE)
     indented = "".join(f"  {line}" if line.strip() else line for line in text.splitlines(keepends=True))
     return f"{key}:\n{indented}"
 

@@ -95,7 +95,7 @@ def plan_import(
         if isinstance(found, str):
             plan.refused.append(Told(item.line, _label(item), found))
         elif (there := known.at(found.kind, found.url)) is not None:
-            plan.present.append(Told(item.line, found.name, f"is there already as {there}"))
+            plan.present.append(Told(item.line, found.name, f"there already as {there}"))
         else:
             name = known.free_name(found.name, found.url)
             spec = replace(found, name=name, enabled=found.enabled and enabled)

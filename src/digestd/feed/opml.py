@@ -27,6 +27,8 @@ BETWEEN_FOLDERS = "/"
 """What stands between the names of nested folders in a category, as in OPML's own attribute `category`."""
 
 _LONGEST_SHOWN_URL = 200
+_PIECE_BYTES = 64 * 1024
+_LONGEST_TAG_BYTES = 1024 * 1024
 # Every `&` that begins no reference of XML's own, with the name of HTML's if it is one.
 _AMPERSAND = re.compile(
     r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)(?:([A-Za-z][A-Za-z0-9]{1,31};))?"
@@ -85,13 +87,19 @@ class _Reading:
         self._parser.StartDoctypeDeclHandler = self._refuse_doctype
 
     def read(self, text: str) -> None:
+        body = text.encode("utf-8", "replace")
         try:
-            self._parser.Parse(text.encode("utf-8", "replace"), True)
+            for at in range(0, len(body), _PIECE_BYTES):
+                self._parser.Parse(body[at : at + _PIECE_BYTES], False)
+                # Expat keeps a tag until it ends, and makes forty times its size of its attributes.
+                if at - self._parser.CurrentByteIndex > _LONGEST_TAG_BYTES:
+                    raise ListError(
+                        f"line {self._line}: a tag of more than {_LONGEST_TAG_BYTES // 2**20} MiB"
+                    )
+            self._parser.Parse(b"", True)
         except expat.ExpatError as error:
             line, problem = error.lineno + self._dropped_lines, expat.ErrorString(error.code)
-            raise ListError(
-                f"line {line}, column {error.offset + 1}: no well-formed XML: {problem}"
-            ) from error
+            raise ListError(f"line {line}: no well-formed XML: {problem}") from error
 
     @property
     def _line(self) -> int:

@@ -13,15 +13,21 @@ from digestd.store.migrate import REVISIONS, revision
 from digestd.store.outage import cause, masked
 
 
+def is_made(url: str) -> bool:
+    """Whether the database at `url` (`database.url`) may hold anything: False where it is an SQLite file that is not
+    there yet. Raises StoreUnavailable as :func:`is_there`, and where `url` names no database."""
+    database = database_url(url)
+    return database.get_backend_name() != "sqlite" or is_there(file_of(database))
+
+
 def check_store(url: str, *, connect_timeout_seconds: float) -> str:
     """Say in words how the database at `url` stands, without changing it or making a file.
 
     `StoreUnavailable` or `SchemaError` where :func:`open_store` would raise them. Blocks, up to the connect time-out.
     """
-    database = database_url(url)
-    if database.get_backend_name() == "sqlite" and not is_there(file_of(database)):
+    if not is_made(url):
         return "not there yet; it is created at the first start"
-    engine = for_looking(database, connect_timeout_seconds=connect_timeout_seconds)
+    engine = for_looking(database_url(url), connect_timeout_seconds=connect_timeout_seconds)
     try:
         with engine.connect() as connection:
             found = revision(connection)
