@@ -128,10 +128,7 @@ def _planned(
         known.add(spec)
     # Relative paths are seen from where the list is.
     place = "list" if request.file == "-" else request.file
-    plan = plan_import(read, known, kinds.registered(), kinds.schema_of, place, enabled=not request.disabled)
-    if request.to is not None:
-        _to_file(plan, request.to, dry_run=request.dry_run)
-    return plan
+    return plan_import(read, known, kinds.registered(), kinds.schema_of, place, enabled=not request.disabled)
 
 
 def _to_file(plan: ImportPlan, file: Path, *, dry_run: bool) -> None:
