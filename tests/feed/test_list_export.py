@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from digestd import config, kinds
 from digestd.config.sources import SourceList
-from digestd.feed.list_export import Exported, exported, for_opml
-from digestd.feed.opml import printable
+from digestd.feed.lists.exporting import Exported, exported, for_opml
+from digestd.feed.lists.opml import printable
 from digestd.model import SourceSpec
 from digestd.yamlfile import read_items, write_items
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digestd import kinds
-from digestd.feed.list_import import Addition, ImportPlan, Known, plan_import
-from digestd.feed.list_item import Item, ReadList, Told
+from digestd.feed.lists.importing import Addition, ImportPlan, Known, plan_import
+from digestd.feed.lists.item import Item, ReadList, Told
 from digestd.model import SourceSpec
 
 KINDS = kinds.registered()

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digestd.errors import ListError
-from digestd.feed.list_item import LARGEST_BYTES, ReadList, Told
-from digestd.feed.opml import DEEPEST, MOST_OUTLINES, printable, read_opml
-from digestd.feed.opml_writing import write_opml
+from digestd.feed.lists.item import LARGEST_BYTES, ReadList, Told
+from digestd.feed.lists.opml import DEEPEST, MOST_OUTLINES, printable, read_opml
+from digestd.feed.lists.opml_writing import write_opml
 from support.corpus import corpus_path
 
 FEED = '<outline text="A" type="rss" xmlUrl="https://a.example/"/>'

@@ -32,6 +32,7 @@ Examples:
   digestd --once -c conf/digestd.yaml   one round over everything that is due
   digestd -c /etc/digestd/digestd.yaml  the daemon
   digestd sources                       every source, its state, its last error
+  digestd sources import feeds.opml     add the feeds of another reader
   digestd articles --failed             articles whose page could not be read, and why
   digestd db backup digestd.backup      the whole database in one file, while the daemon runs
 

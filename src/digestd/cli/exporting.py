@@ -19,8 +19,8 @@ from digestd.cli.new_file import write_new
 from digestd.cli.showing import in_category
 from digestd.cli.tables import looking_into, prepared
 from digestd.config import Configuration, database_url
-from digestd.feed.list_export import Exported, exported, for_opml
-from digestd.feed.opml_writing import write_opml
+from digestd.feed.lists.exporting import Exported, exported, for_opml
+from digestd.feed.lists.opml_writing import write_opml
 from digestd.feed.text import strip_controls
 from digestd.model import SourceSpec, SourceStatus
 from digestd.store.checking import is_made

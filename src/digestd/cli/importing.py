@@ -20,10 +20,10 @@ from digestd.cli.tables import looking_into, prepared
 from digestd.config import Configuration, database_url
 from digestd.errors import ListError
 from digestd.feed.encoding import decode
-from digestd.feed.list_export import exported
-from digestd.feed.list_import import ImportPlan, Known, plan_import
-from digestd.feed.list_item import LARGEST_BYTES, Item, ReadList, Told
-from digestd.feed.opml import read_opml
+from digestd.feed.lists.exporting import exported
+from digestd.feed.lists.importing import ImportPlan, Known, plan_import
+from digestd.feed.lists.item import LARGEST_BYTES, Item, ReadList, Told
+from digestd.feed.lists.opml import read_opml
 from digestd.feed.text import strip_controls
 from digestd.masking import mask_url
 from digestd.model import SourceStatus

@@ -22,7 +22,7 @@ from digestd.digest.render import render_digest
 from digestd.digest.select import Item
 from digestd.feed.health import Health
 from digestd.feed.html import to_text
-from digestd.feed.opml import BETWEEN_FOLDERS
+from digestd.feed.lists.opml import BETWEEN_FOLDERS
 from digestd.masking import mask_link
 from digestd.model import Article, SourceStatus
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from digestd.config.kind_options import SchemaOf
 from digestd.config.sources import SourceList
-from digestd.feed.list_item import Item, ReadList, Told
+from digestd.feed.lists.item import Item, ReadList, Told
+from digestd.feed.lists.opml import LONGEST_NAME, printable
 from digestd.feed.moving import normalised
-from digestd.feed.opml import LONGEST_NAME, printable
 from digestd.masking import mask_url
 from digestd.model import SourceSpec
 

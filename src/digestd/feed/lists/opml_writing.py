@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from digestd.feed.opml import BETWEEN_FOLDERS, LONGEST_CATEGORY, printable
+from digestd.feed.lists.opml import BETWEEN_FOLDERS, LONGEST_CATEGORY, printable
 
 MOST_FOLDERS = 8
 """So deep is a category at most that becomes nested folders; of a deeper one there is one folder."""
@@ -28,7 +28,7 @@ def write_opml(entries: Iterable[Mapping[str, Any]]) -> str:
     """`entries` of feeds, as settings files have them, as OPML 2.0 (http://opml.org/spec2.opml).
 
     A category is a folder, and one with slashes in it a folder in a folder, so that
-    :func:`digestd.feed.opml.read_opml` finds the same categories. Those without one come first; all is in the order of
+    :func:`digestd.feed.lists.opml.read_opml` finds the same categories. Those without one come first; all is in the order of
     folders and names. There is no date in it: the same sources make the same text.
     """
     placed = sorted(((_path(entry.get("category")), entry) for entry in entries), key=_order)

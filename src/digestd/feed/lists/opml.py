@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 from digestd.errors import ListError
 from digestd.feed.encoding import decode, mend
-from digestd.feed.list_item import LARGEST_BYTES, Item, ReadList, Told
+from digestd.feed.lists.item import LARGEST_BYTES, Item, ReadList, Told
 from digestd.feed.text import collapse, strip_controls
 from digestd.masking import mask_url
 
