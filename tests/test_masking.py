@@ -111,6 +111,8 @@ def test_a_source_s_repr_has_no_url() -> None:
         ("https://a.org/x;v=1?y=2", "a parameter in its path"),
         ("https://a.org/?id=1&api_key=2&token=3", "the parameter api_key"),
         ("https://a.org/#access_token=1", "the parameter access_token"),
+        (f"https://a.org/.rss?feed={'0aF9' * 8}&user=me", "the parameter feed"),
+        (f"https://a.org/?channel_id=UC{'0aF9' * 7}", None),
         (f"https://a.org/?{'x' * 99}token=1", f"the parameter {'x' * 40}"),
     ],
 )

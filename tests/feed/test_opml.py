@@ -269,6 +269,8 @@ class TestWriting:
     @given(st.text(max_size=50), st.text(max_size=50))
     def test_any_text_makes_well_formed_xml(self, name: str, category: str) -> None:
         text = write_opml([{"name": name, "url": "https://x.example/", "category": category}])
+        # By another reader, which mends nothing.
+        assert len(list(ElementTree.fromstring(text.encode("utf-8", "replace")).iter("outline"))) >= 1
         assert len(read_opml(text.encode("utf-8", "replace")).items) == 1
 
     def test_categories_are_folders(self) -> None:

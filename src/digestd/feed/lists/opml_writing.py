@@ -28,8 +28,8 @@ def write_opml(entries: Iterable[Mapping[str, Any]]) -> str:
     """`entries` of feeds, as settings files have them, as OPML 2.0 (http://opml.org/spec2.opml).
 
     A category is a folder, and one with slashes in it a folder in a folder, so that
-    :func:`digestd.feed.lists.opml.read_opml` finds the same categories. Those without one come first; all is in the order of
-    folders and names. There is no date in it: the same sources make the same text.
+    :func:`digestd.feed.lists.opml.read_opml` finds the same categories. Those without one come first; all is in the
+    order of folders and names. There is no date in it: the same sources make the same text.
     """
     placed = sorted(((_path(entry.get("category")), entry) for entry in entries), key=_order)
     return _HEAD + "".join(f"    {line}\n" for line in _lines(placed)) + _FOOT
