@@ -38,7 +38,8 @@ def bar() -> Iterator[Told]:
         task = progress.add_task("looking", total=None)
 
         def told(what: str, done: int, total: int) -> None:
-            progress.update(task, description=what, completed=done, total=total)
+            # Of how much is not always known.
+            progress.update(task, description=what, completed=done, total=total or None)
 
         yield told
 

@@ -149,5 +149,5 @@ def _cells(status: SourceStatus, health: Health, now: datetime) -> tuple[str, ..
         distance(status.last_success_at, now) if status.last_success_at else "never",
         next_poll if status.source.spec.enabled else "",
         status.schedule_reason or "",
-        status.last_error or "",
+        status.last_error or (health.reason if health.word == "paused" else ""),
     )
