@@ -9,6 +9,8 @@ from pathlib import Path
 from digestd.cli.long_work import cleaning_up_on_signals
 from digestd.errors import ListError
 
+_NO_TEXT_OR_NAME = "no UTF-8 text, or no file can have this name"
+
 
 def write_new(file: Path, text: str, *, overwrite: bool = False) -> None:
     """Write `text`, in UTF-8, into `file`, which appears on the disk when it is whole; whatever ends this early leaves
@@ -31,7 +33,7 @@ def write_new(file: Path, text: str, *, overwrite: bool = False) -> None:
     except FileExistsError:
         raise refused(file) from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no file can have this name"
+        reason = error.strerror if isinstance(error, OSError) else _NO_TEXT_OR_NAME
         raise ListError(f"{file} cannot be written: {reason}") from error
 
 
@@ -47,10 +49,22 @@ def _put(unfinished: Path, file: Path, *, overwrite: bool) -> None:
             unfinished.chmod(file.stat().st_mode & 0o7777)
         unfinished.replace(file)
     else:
-        # Unlike a rename, a link never takes the place of what somebody has put there meanwhile.
-        os.link(unfinished, file)
+        _link(unfinished, file)
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _link(unfinished: Path, file: Path) -> None:
+    """Unlike a rename, a link never takes the place of what somebody has put there meanwhile."""
+    try:
+        os.link(unfinished, file)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Not every file system has links.
+        if os.path.lexists(file):
+            raise FileExistsError from None
+        unfinished.rename(file)
