@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from digestd.errors import ListError
 from digestd.feed.lists.item import LARGEST_BYTES, ReadList, Told
-from digestd.feed.lists.opml import DEEPEST, MOST_OUTLINES, printable, read_opml
+from digestd.feed.lists.opml import DEEPEST, MOST_ELEMENTS, printable, read_opml
 from digestd.feed.lists.opml_writing import write_opml
 from support.corpus import corpus_path
 
@@ -209,8 +209,9 @@ class TestRefusals:
                 b'<!DOCTYPE opml SYSTEM "file:///etc/passwd"><opml/>',
                 "line 1: a document type, which OPML has not; take the line out",
             ),
-            (opml('<outline text="a">' * 100_000).encode(), "line 4: outlines nested more than 64 deep"),
-            (b"<opml>" + b"<outline/>" * (MOST_OUTLINES + 1), "it has more than 200,000 outlines"),
+            (opml('<outline text="a">' * 100_000).encode(), "line 4: elements nested more than 64 deep"),
+            (b"<opml>" + b"<outline/>" * MOST_ELEMENTS, "it has more than 200,000 elements"),
+            (b"<opml>\n" + b"<x>" * 100, "line 2: elements nested more than 64 deep"),
             (b"<opml>\n<outline " + b"a" * 3_000_000, "line 2: a tag of more than 1 MiB"),
             (b" " * (LARGEST_BYTES + 1), "it has more than 32 MiB, which no list of feeds has"),
         ],
@@ -219,8 +220,8 @@ class TestRefusals:
         assert refusal(body) == reason
 
     def test_the_bounds_themselves_are_taken(self) -> None:
-        assert only('<outline text="a">' * (DEEPEST - 1) + FEED + "</outline>" * (DEEPEST - 1))["name"] == "A"
-        many = b"<opml>" + b"<outline/>" * MOST_OUTLINES + b"</opml>"
+        assert only('<outline text="a">' * (DEEPEST - 3) + FEED + "</outline>" * (DEEPEST - 3))["name"] == "A"
+        many = b"<opml>" + b"<outline/>" * (MOST_ELEMENTS - 1) + b"</opml>"
         assert read_opml(many) == ReadList((), ())
 
     @given(

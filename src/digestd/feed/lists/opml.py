@@ -19,7 +19,7 @@ from digestd.feed.lists.item import LARGEST_BYTES, Item, ReadList, Told
 from digestd.feed.text import collapse, strip_controls
 from digestd.masking import mask_url
 
-MOST_OUTLINES = 200_000
+MOST_ELEMENTS = 200_000
 DEEPEST = 64
 LONGEST_NAME = 200
 LONGEST_CATEGORY = 200
@@ -76,7 +76,8 @@ class _Reading:
         self.others: list[Told] = []
         self._dropped_lines = dropped_lines
         self._root = ""
-        self._outlines = 0
+        self._elements = 0
+        self._depth = 0
         self._folders: list[str] = []
         self._commented: list[bool] = []
         # With the charset settled, what the document says of it counts no more.
@@ -110,19 +111,25 @@ class _Reading:
 
     def _begin(self, element: str, attributes: dict[str, str]) -> None:
         name = element.rpartition(":")[2].lower()
+        self._count()
         if not self._root:
             self._root = name
             if name != "opml":
                 raise ListError(f"it is no OPML: it begins with <{printable(element, 40)}>")
         elif name == "outline":
-            self._outlines += 1
-            if self._outlines > MOST_OUTLINES:
-                raise ListError(f"it has more than {MOST_OUTLINES:,} outlines")
             self._folders.append(self._outline({key.lower(): value for key, value in attributes.items()}))
-            if len(self._folders) > DEEPEST:
-                raise ListError(f"line {self._line}: outlines nested more than {DEEPEST} deep")
+
+    def _count(self) -> None:
+        """Count an element, whatever it is called: each costs time, and expat keeps those that are open."""
+        self._elements += 1
+        self._depth += 1
+        if self._elements > MOST_ELEMENTS:
+            raise ListError(f"it has more than {MOST_ELEMENTS:,} elements")
+        if self._depth > DEEPEST:
+            raise ListError(f"line {self._line}: elements nested more than {DEEPEST} deep")
 
     def _end(self, element: str) -> None:
+        self._depth -= 1
         if element.rpartition(":")[2].lower() == "outline":
             self._folders.pop()
             self._commented.pop()
