@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digestd.masking import mask_guid, mask_link, mask_url
+from digestd.masking import mask_guid, mask_link, mask_url, secret_in
 from digestd.model import Source, SourceSpec
 
 CANARY = "hunter2canary"
@@ -98,3 +98,31 @@ def test_masking_never_fails_and_masks_no_more_the_second_time(url: str) -> None
 def test_a_source_s_repr_has_no_url() -> None:
     spec = SourceSpec("a", "feed", f"https://u:{CANARY}@a.org/")
     assert CANARY not in repr(Source(1, spec, effective_url=spec.url))
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("https://a.org/x?id=1&page=2#top", None),
+        ("https://a.org/@name?token=", None),
+        ("https://a.org:8080/x@y", "user info"),
+        ("https://u:p@a.org/?token=1", "user info"),
+        ("//u@a.org/", "user info"),
+        ("https://a.org/x;v=1?y=2", "a parameter in its path"),
+        ("https://a.org/?id=1&api_key=2&token=3", "the parameter api_key"),
+        ("https://a.org/#access_token=1", "the parameter access_token"),
+        (f"https://a.org/.rss?feed={'0aF9' * 8}&user=me", "the parameter feed"),
+        (f"https://a.org/?channel_id=UC{'0aF9' * 7}", None),
+        (f"https://a.org/?{'x' * 99}token=1", f"the parameter {'x' * 40}"),
+    ],
+)
+def test_what_may_be_a_secret_is_named(url: str, secret: str | None) -> None:
+    assert secret_in(url) == secret
+
+
+@given(st.text(alphabet="ab:/?#&=;@.token"))
+def test_what_holds_none_is_shown_to_readers_whole(url: str) -> None:
+    if secret_in(url) is None:
+        assert mask_link(url) == url
+    if mask_link(url) != url:
+        assert secret_in(url) is not None

@@ -9,6 +9,7 @@
     │   ├── StoreUnavailable    the database cannot be reached, or not just now; try again
     │   └── SchemaError         the database was written by a newer digestd            exit status 69
     ├── BackupError             a backup cannot be written, read or restored           exit status 1
+    ├── ListError               a list of sources cannot be read or written            exit status 1
     └── SourceError             one poll of one source failed: a value of a step, never a crash
         ├── FetchError          nothing usable came over the network
         │   ├── BadURL              the URL cannot be asked for                        cause "url"
@@ -76,6 +77,10 @@ class SchemaError(StoreError):
 
 class BackupError(DigestdError):
     """A backup cannot be written, read or restored. What was begun is undone."""
+
+
+class ListError(DigestdError):
+    """A list of sources, to be imported or exported, cannot be read or written. Nothing came of it."""
 
 
 class SourceError(DigestdError):

@@ -11,6 +11,8 @@ _PATH_PARAMETER = re.compile(r"(;[^/;=]*=)[^/;]*")
 # What stands before the authority, the authority, the rest. Fits every text.
 _LINK = re.compile(r"((?:[^/?#]*//)?)((?<=//)[^/?#]*|)(.*)", re.DOTALL)
 
+_RANDOM = re.compile("[0-9A-Fa-f]{32,}")
+
 # Words in the name of a query parameter that holds a secret.
 _WORDS = re.compile(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]+")
 _SECRET_WORDS = frozenset(
@@ -66,16 +68,43 @@ def mask_link(url: str) -> str:
     )
 
 
+def secret_in(url: str) -> str | None:
+    """What in `url` may be a secret, in words; None where :func:`mask_link` would show it whole.
+
+    More than that is suspected: a password with an unquoted `/` in it, which looks like a port and a path, and 32
+    hexadecimal digits in a query, as personal feeds have them (`feed=…&user=…` at Reddit).
+    """
+    authority, rest = _LINK.fullmatch(url).groups()[1:]  # type: ignore[union-attr]
+    bare, _, fragment = rest.partition("#")
+    path, _, query = bare.partition("?")
+    if "@" in authority or (":" in authority and "@" in path):
+        return "user info"
+    if _PATH_PARAMETER.search(path):
+        return "a parameter in its path"
+    parameters = [*query.split("&"), *fragment.split("&")]
+    names = [one.partition("=")[0] for one in parameters if one != _shown_of(one) or _is_random(one)]
+    return f"the parameter {names[0][:40]}" if names else None
+
+
+def _is_random(parameter: str) -> bool:
+    return _RANDOM.fullmatch(parameter.partition("=")[2]) is not None
+
+
 def mask_guid(guid: str | None) -> str | None:
     """Give `guid` fit for a reader: as :func:`mask_link` does where it is an address, else as it is."""
     return mask_link(guid) if guid and guid[:8].lower().startswith(("http://", "https://")) else guid
 
 
 def _query_masked(query: str) -> str:
-    return "&".join(_mask_parameter(p) if _names_secret(p.partition("=")[0]) else p for p in query.split("&"))
+    return "&".join(map(_shown_of, query.split("&")))
 
 
-def _names_secret(name: str) -> bool:
+def _shown_of(parameter: str) -> str:
+    return _mask_parameter(parameter) if names_secret(parameter.partition("=")[0]) else parameter
+
+
+def names_secret(name: str) -> bool:
+    """Whether what is called so, a parameter or an option, holds a secret by its name."""
     plain = unquote(name)
     words = {word.lower() for word in _WORDS.findall(plain)}
     return not words.isdisjoint(_SECRET_WORDS) or plain.lower().endswith(_SECRET_ENDS)

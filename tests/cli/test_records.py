@@ -19,6 +19,7 @@ from digestd.cli.records import (
     source_record,
 )
 from digestd.cli.spreadsheet import csv_text
+from digestd.feed.health import health_of
 from digestd.metrics import Metrics
 from digestd.model import Article, Source, SourceSpec, SourceStatus
 from digestd.store import EntrySetAside
@@ -38,7 +39,7 @@ DISABLED = replace(SOURCE, source=Source(1, SourceSpec("s", "feed", LINK, enable
     [
         (ArticleRecord, article_record(ARTICLE)),
         (SetAsideRecord, set_aside_record(ENTRY)),
-        (SourceRecord, source_record(SOURCE)),
+        (SourceRecord, source_record(SOURCE, health_of(SOURCE))),
     ],
 )
 def test_csv_has_the_fields_of_json_in_their_order_and_no_secret(
@@ -70,7 +71,7 @@ def test_failing_is_what_is_counted_and_degraded_is_a_state(
     status: SourceStatus, failing: bool, degraded: bool
 ) -> None:
     assert (status.failing, is_degraded(status)) == (failing, degraded)
-    assert source_record(status)["failing"] is failing
+    assert source_record(status, health_of(status))["failing"] is failing
 
 
 @pytest.mark.parametrize(

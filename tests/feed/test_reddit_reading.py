@@ -279,3 +279,26 @@ def test_a_saved_feed() -> None:
     assert first.content.startswith("<p>Hello all, I recently acquired a 40G switch")
     assert "submitted by" not in first.content
     assert document.facts["foreign"] == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "whoa there, pardner!",
+        "<title> Blocked</title>",
+        "You've been blocked by network security.",
+        "Your request has been blocked due to a network policy.",
+        "blocked by network security",
+    ],
+)
+def test_what_turns_everybody_away_says_nothing_of_a_subreddit(words: str) -> None:
+    page = answer(403, f"<html><body>{words}</body></html>".encode())
+    assert (is_blocked(page), reason_of(page)) == (True, None)
+
+
+@pytest.mark.parametrize(
+    "words", ["All about network security", "how your network policy blocked me", "been blocked?"]
+)
+def test_what_owners_say_of_a_private_subreddit_is_no_block(words: str) -> None:
+    page = answer(403, f"<html><title>r/netsec: private</title><body>{words}</body></html>".encode())
+    assert (is_blocked(page), reason_of(page)) == (False, "refused")

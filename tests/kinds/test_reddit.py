@@ -14,6 +14,7 @@ from trio.testing import MockClock
 
 from digestd.config.kind_options import settled
 from digestd.errors import FetchTimeout
+from digestd.feed.reddit_place import read_place
 from digestd.feed.reddit_round import Group, Round, round_in
 from digestd.kinds import Tools
 from digestd.kinds.reddit import RedditKind, RedditOptions
@@ -498,6 +499,16 @@ def test_subreddits_have_one_address(options: dict[str, Any], url: str | None, p
         ({}, None, "url: either url or the option subreddits says what is read"),
         ({"subreddits": []}, None, "url: either url or the option subreddits says what is read"),
         (
+            {},
+            "https://me:s3cret@www.reddit.com/r/netsec",
+            "url: user info is not sent to Reddit; give client_id and client_secret",
+        ),
+        (
+            {},
+            "https://www.reddit.com/r/netsec/.rss?limit=5&feed=s3cret&user=me",
+            "url: the token of a personal feed (feed=…&user=…) is not sent; give client_id and client_secret",
+        ),
+        (
             {"subreddits": ["a b"]},
             None,
             "url: 'a b' is no name of a subreddit; it has 2 to 24 letters, digits and underscores",
@@ -540,3 +551,7 @@ def place_of(options: dict[str, Any], url: str | None) -> object:
 
 async def _no_feed(body: bytes, url: str, content_type: str | None, *, source_url: str) -> Any:
     raise AssertionError
+
+
+def test_what_was_kept_with_user_info_puts_none_into_links() -> None:
+    assert read_place("https://me:s3cret@www.reddit.com/r/netsec").base == "https://www.reddit.com"

@@ -183,6 +183,71 @@ class TestAdding:
         assert without(bench.row(source_id), "id", *moments) == without(expected, *moments)
 
 
+class TestAddingMany:
+    async def test_all_are_like_one_that_was_added_alone(self, bench: Bench) -> None:
+        await bench.store.add_source(spec("z"))
+        last = await begun(bench)
+        assert await bench.store.add_sources([FULL_SPEC, spec("b")]) == [True, True]
+        first, second, _ = await bench.store.sources()
+        assert second.source.spec == spec("b")
+        assert without(bench.row(first.source.id), "id") == NEVER_POLLED | {"origin": "cli"}
+        assert await changed_names(bench, last) == ["a", "b"]
+        assert (await taken(bench.store, second.source.id)).source.origin == "cli"
+
+    async def test_what_is_known_by_name_or_place_is_passed_over(self, bench: Bench) -> None:
+        source_id = one(await source_ids(bench.store, spec()))
+        await bench.store.add_source(spec("b"))
+        before = bench.row(source_id)
+        answers = await bench.store.add_sources(
+            [
+                spec("a", url="https://new.example/"),
+                spec("new", url="https://b.example/feed"),
+                spec("c"),
+                spec("c", url="https://other.example/"),
+                spec("d", url="https://c.example/feed"),
+                spec("e", url="https://c.example/feed", kind="page"),
+                spec("b\0", url="https://f.example/"),
+            ]
+        )
+        assert answers == [False, False, True, False, False, True, True]
+        assert bench.row(source_id) == before
+        names = [status.source.name for status in await bench.store.sources()]
+        assert names == ["a", "b", "b\ufffd", "c", "e"]
+
+    async def test_nothing_is_no_change(self, bench: Bench) -> None:
+        await bench.store.add_source(spec())
+        last = await begun(bench)
+        assert await bench.store.add_sources([]) == []
+        assert await bench.store.add_sources([spec(category="x")]) == [False]
+        assert await changed_names(bench, last) == []
+
+    async def test_what_was_removed_is_taken_up_and_its_place_is_free(self, bench: Bench) -> None:
+        await bench.store.add_sources([spec("a"), spec("b"), spec("c")])
+        ids = {status.source.name: status.source.id for status in await bench.store.sources()}
+        state = PollState(etag='"1"')
+        for name in ("a", "b", "c"):
+            await bench.store.record(
+                [step(await taken(bench.store, ids[name]), entry("1"), next_state=state)]
+            )
+            await bench.store.remove_source(name)
+        moved = spec("b", url="https://new.example/")
+        elsewhere = spec("other", url="https://c.example/feed")
+        assert await bench.store.add_sources([spec("a", category="x"), moved, elsewhere]) == [
+            True,
+            True,
+            True,
+        ]
+        found = {one.source.name: one for one in await bench.store.sources(count_articles=True)}
+        assert {name: (one.source.id, one.articles) for name, one in found.items()} == {
+            "a": (ids["a"], 1),
+            "b": (ids["b"], 1),
+            "other": (found["other"].source.id, 0),
+        }
+        assert found["other"].source.id not in ids.values()
+        assert [bench.row(ids[name])["etag"] for name in ("a", "b")] == ['"1"', None]
+        assert found["a"].source.spec.category == "x"
+
+
 class TestEnabling:
     async def test_a_command_goes_over_the_file(self, bench: Bench) -> None:
         source_id = one(await source_ids(bench.store, spec()))

@@ -129,6 +129,15 @@ class TestPauses:
         await bench.store.pause_hosts([HostPause(A.key, 200)])
         assert is_wait(await start(bench.store, A), 200, "host_paused")
 
+    async def test_who_is_paused_is_told_for_as_long(self, bench: Bench) -> None:
+        assert await bench.store.paused_hosts() == {}
+        await start(bench.store, A)
+        await bench.store.pause_hosts([HostPause("b.example", 100), HostPause("x" * 400, 1e300)])
+        paused = await bench.store.paused_hosts()
+        assert paused == {"b.example": pytest.approx(100, abs=5), "x" * 300: pytest.approx(86_400, abs=5)}
+        age(bench, 200)
+        assert list(await bench.store.paused_hosts()) == ["x" * 300]
+
     async def test_no_pause_is_longer_than_a_day(self, bench: Bench) -> None:
         await bench.store.pause_hosts([HostPause(A.key, 1e300)])
         assert is_wait(await start(bench.store, A), 86_400, "host_paused")

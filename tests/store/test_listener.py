@@ -53,6 +53,7 @@ CHANGES: dict[str, Change] = {
     "sync": lambda store: store.sync_sources([spec("a", category="new")]),
     "another list": lambda store: store.sync_sources([spec("a")], fingerprint="another"),
     "add": lambda store: store.add_source(spec("b")),
+    "add many": lambda store: store.add_sources([spec("b"), spec("c")]),
     "enabled": lambda store: store.set_enabled("a", False),
     "poll now": lambda store: store.poll_now("a"),
 }
@@ -84,6 +85,7 @@ async def test_polls_and_what_changes_nothing_are_not_told(postgres_url: str) ->
             await store.record([step(await taken(store, source_id))])
             await store.sync_sources([spec("a")])
             await store.add_source(spec("a"))
+            await store.add_sources([spec("a")])
             await store.remove_source("a")
             await store.poll_now("nobody")
             with trio.move_on_after(0.3) as patience:

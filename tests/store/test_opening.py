@@ -17,11 +17,12 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from digestd.errors import StoreUnavailable
 from digestd.store import ClaimRequest, LeaseLost, Wait
+from digestd.store.checking import check_store
 from digestd.store.engine import create, database_url, folder_of, for_looking
 from digestd.store.outage import masked, outage
 from digestd.store.owner import current_owner
 from digestd.store.schema import UtcDateTime, sources
-from digestd.store.sql import check_store, open_store
+from digestd.store.sql import open_store
 from store.builders import entry, one, source_ids, spec, step, taken
 from store.conftest import open_at
 from support.postgres import PostgresServer

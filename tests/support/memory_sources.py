@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,15 @@ from typing import Any
 from digestd.model import Origin, SourceSpec, SourceStatus
 from digestd.store import Changes, ListOwner, Recorded, StepRecord
 from digestd.store.duplicates import Candidate, leads_to, plan_move, plan_parting, plan_wanting
-from digestd.store.sourcelist import Kept, columns, plan_addition, plan_enabling, plan_poll, plan_removal
+from digestd.store.sourcelist import (
+    Kept,
+    columns,
+    plan_addition,
+    plan_additions,
+    plan_enabling,
+    plan_poll,
+    plan_removal,
+)
 from digestd.store.text import storable
 
 
@@ -40,6 +48,15 @@ class MemorySources:
         else:
             row.update(plan_addition(self._kept(row), spec, self._now()))
         return True
+
+    def add_all(self, specs: Sequence[SourceSpec]) -> list[bool]:
+        """See `Store.add_sources`."""
+        plan = plan_additions(self.kept(), specs, self._now())
+        self._write(plan.updates)
+        for values in plan.inserts:
+            source_id = next(self._ids)
+            self._rows[source_id] = {**values, "id": source_id}
+        return plan.added
 
     def set_enabled(self, name: str, enabled: bool) -> Origin | None:
         """See `Store.set_enabled`."""

@@ -142,6 +142,11 @@ class MemoryStore:
         await self._reach()
         return self._sources.add(spec)
 
+    async def add_sources(self, specs: Sequence[SourceSpec]) -> list[bool]:
+        """See `Store.add_sources`."""
+        await self._reach()
+        return self._sources.add_all(specs)
+
     async def set_enabled(self, name: str, enabled: bool) -> Origin | None:
         """See `Store.set_enabled`."""
         await self._reach()
@@ -201,6 +206,16 @@ class MemoryStore:
             host = self.hosts.get(one.key, HostStanding(now, None))
             until = now + timedelta(seconds=min(one.seconds, LONGEST_PAUSE_SECONDS))
             self.hosts[one.key] = replace(host, paused_until=max(until, host.paused_until or until))
+
+    async def paused_hosts(self) -> Mapping[str, float]:
+        """See `Store.paused_hosts`."""
+        await self._reach()
+        waits = {
+            key[:300]: (host.paused_until - self._now()).total_seconds()
+            for key, host in self.hosts.items()
+            if host.paused_until is not None
+        }
+        return {key: seconds for key, seconds in waits.items() if 0 < seconds <= LONGEST_PAUSE_SECONDS}
 
     async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
         """See `Store.record`."""

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from digestd import __version__
-from digestd.cli import article_commands, database_commands, source_commands
+from digestd.cli import article_commands, database_commands, list_commands, source_commands
 from digestd.cli.options import HELP_NAMES, Config, Level, either
 from digestd.errors import ConfigurationError, DigestdError, StartError, StoreError
 from digestd.feed.text import strip_controls
@@ -32,6 +32,7 @@ Examples:
   digestd --once -c conf/digestd.yaml   one round over everything that is due
   digestd -c /etc/digestd/digestd.yaml  the daemon
   digestd sources                       every source, its state, its last error
+  digestd sources import feeds.opml     add the feeds of another reader
   digestd articles --failed             articles whose page could not be read, and why
   digestd db backup digestd.backup      the whole database in one file, while the daemon runs
 
@@ -49,6 +50,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings=HELP_NAMES,
 )
+source_commands.app.add_typer(list_commands.app)
 app.add_typer(source_commands.app, name="sources")
 app.add_typer(article_commands.app, name="articles")
 app.add_typer(database_commands.app, name="db")

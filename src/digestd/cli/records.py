@@ -12,6 +12,7 @@ from digestd.cli.options import Format
 from digestd.cli.revisions import revision_of
 from digestd.cli.spreadsheet import csv_text
 from digestd.cli.tables import stamp
+from digestd.feed.health import Health
 from digestd.masking import mask_guid, mask_url
 from digestd.model import Article, Fetch, SourceStatus
 from digestd.store import EntrySetAside
@@ -53,14 +54,20 @@ class SetAsideRecord(TypedDict):
 
 
 class SourceRecord(TypedDict):
-    """A source and how its polls fare; `failing` is :attr:`digestd.model.SourceStatus.failing`."""
+    """A source and how its polls fare; `failing` is :attr:`digestd.model.SourceStatus.failing`, `health` one of
+    :data:`digestd.feed.health.WORDS`."""
 
     name: str
     kind: str
     url: str
+    category: str | None
+    language: str | None
+    origin: str
     enabled: bool
     overridden: bool
     state: str
+    health: str
+    health_reason: str
     failing: bool
     articles: int
     entries_set_aside: int
@@ -148,16 +155,21 @@ def set_aside_record(entry: EntrySetAside) -> SetAsideRecord:
     }
 
 
-def source_record(status: SourceStatus) -> SourceRecord:
-    """Give `status` as a record."""
+def source_record(status: SourceStatus, health: Health) -> SourceRecord:
+    """Give `status`, and how its source does, as a record."""
     spec = status.source.spec
     return {
         "name": spec.name,
         "kind": spec.kind,
         "url": mask_url(spec.url),
+        "category": spec.category,
+        "language": spec.language,
+        "origin": status.source.origin,
         "enabled": spec.enabled,
         "overridden": status.overridden,
         "state": status.state,
+        "health": health.word,
+        "health_reason": health.reason,
         "failing": status.failing,
         "articles": status.articles,
         "entries_set_aside": status.entries_set_aside,

@@ -11,7 +11,7 @@ from digestd.cli.loading import end_with_reader, load_configuration, resolve_lev
 from digestd.config import Configuration, database_url
 from digestd.errors import ConfigurationError
 from digestd.masking import mask_url
-from digestd.store.sql import check_store
+from digestd.store.checking import check_store
 
 TEMPLATES = ("digestd.yaml", "sources.yaml")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,33 +13,66 @@ import trio
 from digestd.cli.loading import end_with_reader
 from digestd.cli.options import Format
 from digestd.cli.records import SourceRecord, is_degraded, print_records, source_record
+from digestd.cli.source_health import with_health
 from digestd.cli.tables import looking_into, prepared, print_table
 from digestd.config import Configuration
 from digestd.digest.excerpt import excerpt, heading
 from digestd.digest.moments import distance
 from digestd.digest.render import render_digest
 from digestd.digest.select import Item
+from digestd.feed.health import Health
 from digestd.feed.html import to_text
+from digestd.feed.lists.opml import BETWEEN_FOLDERS
 from digestd.feed.revision import is_of_facts, told
 from digestd.masking import mask_link
 from digestd.model import Article, SourceStatus
 
+_BESIDES = {"silent": ", silent", "paused": ", host paused"}
 
-def sources(file: Path | None, level: str | None, form: Format, *, failing: bool, degraded: bool) -> None:
-    """Print every source with its state as `form` says; only those that are `failing`, `degraded`, or either, where
-    that is asked for."""
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which sources are listed: those that are `failing` or `degraded`, of a kind, of a category or below it, in a
+    state (`disabled` is one), and how many of them at most. What is not said lets all pass."""
+
+    failing: bool = False
+    degraded: bool = False
+    kind: str | None = None
+    category: str | None = None
+    state: str | None = None
+    limit: int | None = None
+
+    def takes(self, status: SourceStatus) -> bool:
+        """Whether the source of `status` is listed."""
+        spec = status.source.spec
+        asked = self.failing or self.degraded
+        troubled = (self.failing and status.failing) or (self.degraded and is_degraded(status))
+        return (
+            (troubled or not asked)
+            and self.kind in (None, spec.kind)
+            and in_category(spec.category, self.category)
+            and self.state in (None, status.state if spec.enabled else "disabled")
+        )
+
+
+def in_category(category: str | None, wanted: str | None) -> bool:
+    """Whether `category` is the one that is `wanted`, or one below it; all are where none is."""
+    return wanted is None or category == wanted or (category or "").startswith(f"{wanted}{BETWEEN_FOLDERS}")
+
+
+def sources(file: Path | None, level: str | None, form: Format, choice: Choice) -> None:
+    """Print the sources of `choice` with their state and health as `form` says."""
     config = prepared(file, level)
-    statuses = trio.run(_read_sources, config)
+    found = trio.run(_read_sources, config)
     end_with_reader()
-    shown = [
-        status
-        for status in statuses
-        if not (failing or degraded) or (failing and status.failing) or (degraded and is_degraded(status))
-    ]
-    if form == "text":
-        _print_table(shown, datetime.now(UTC))
-    else:
-        print_records(form, SourceRecord, [source_record(status) for status in shown])
+    taken = [(status, health) for status, health in found if choice.takes(status)]
+    shown = taken[: choice.limit]
+    if form != "text":
+        print_records(form, SourceRecord, [source_record(status, health) for status, health in shown])
+        return
+    _print_table(shown, datetime.now(UTC))
+    if len(shown) < len(taken):
+        print(f"{len(taken) - len(shown)} more: --limit")
 
 
 def digest(file: Path | None, level: str | None, *, per_source: int, days: float) -> None:
@@ -71,9 +105,10 @@ def as_item(article: Article) -> Item:
     )
 
 
-async def _read_sources(config: Configuration) -> list[SourceStatus]:
+async def _read_sources(config: Configuration) -> list[tuple[SourceStatus, Health]]:
     async with looking_into(config) as store:
-        return await store.sources(count_articles=True)
+        statuses = await store.sources(count_articles=True)
+        return with_health(statuses, await store.paused_hosts(), config)
 
 
 async def _read_articles(config: Configuration, per_source: int, since: datetime) -> list[Article]:
@@ -81,9 +116,10 @@ async def _read_articles(config: Configuration, per_source: int, since: datetime
         return await store.newest_articles(per_source, since)
 
 
-def _print_table(statuses: Sequence[SourceStatus], now: datetime) -> None:
+def _print_table(shown: Sequence[tuple[SourceStatus, Health]], now: datetime) -> None:
     headings = ("source", "state", "articles", "last success", "next poll", "why", "last error")
-    print_table(headings, (_cells(status, now) for status in statuses), right=("articles",))
+    print_table(headings, (_cells(status, health, now) for status, health in shown), right=("articles",))
+    statuses = [status for status, _ in shown]
     print(_counted(statuses))
     if set_aside := sum(status.entries_set_aside for status in statuses):
         print(
@@ -98,21 +134,23 @@ def _counted(statuses: Sequence[SourceStatus]) -> str:
     return f"{len(statuses)} sources, {failing} failing{besides}"
 
 
-def state_of(status: SourceStatus) -> str:
-    """The state of a source in words."""
+def state_of(status: SourceStatus, health: Health) -> str:
+    """The state of a source in words, and how it does where the state does not say it."""
     if not status.source.spec.enabled:
         return "disabled by command" if status.overridden else "disabled"
-    return f"{status.state}, failing" if status.failing else status.state
+    if status.failing:
+        return f"{status.state}, failing"
+    return f"{status.state}{_BESIDES.get(health.word, '')}"
 
 
-def _cells(status: SourceStatus, now: datetime) -> tuple[str, ...]:
+def _cells(status: SourceStatus, health: Health, now: datetime) -> tuple[str, ...]:
     next_poll = "at once" if status.next_fetch_at is None else distance(status.next_fetch_at, now)
     return (
         status.source.name,
-        state_of(status),
+        state_of(status, health),
         str(status.articles),
         distance(status.last_success_at, now) if status.last_success_at else "never",
         next_poll if status.source.spec.enabled else "",
         status.schedule_reason or "",
-        status.last_error or "",
+        status.last_error or (health.reason if health.word == "paused" else ""),
     )

@@ -52,7 +52,7 @@ def sources(
     from digestd.cli import showing
 
     form = chosen_format(as_json=as_json, as_csv=as_csv)
-    showing.sources(file, level, form, failing=failing, degraded=degraded)
+    showing.sources(file, level, form, showing.Choice(failing, degraded))
 
 
 @app.command("show")

@@ -14,9 +14,11 @@ import trio
 from digestd.cli.loading import end_with_reader
 from digestd.cli.records import FetchRecord, fetch_record, source_record
 from digestd.cli.showing import state_of
+from digestd.cli.source_health import with_health
 from digestd.cli.tables import looking_into, prepared, print_table, stamp
 from digestd.config import Configuration
 from digestd.digest.moments import distance
+from digestd.feed.health import Health
 from digestd.feed.reasons import explained
 from digestd.feed.text import collapse, strip_controls
 from digestd.masking import mask_url
@@ -26,28 +28,38 @@ from digestd.model import Fetch, SourceStatus
 def show(file: Path | None, level: str | None, name: str, *, limit: int, as_json: bool) -> int:
     """Print the source `name` and its last `limit` polls that failed or brought entries; returns the exit status."""
     config = prepared(file, level)
-    status, fetches = trio.run(_read, config, name, limit)
+    found, fetches = trio.run(_read, config, name, limit)
     end_with_reader()
-    if status is None:
+    if found is None:
         print(f"digestd: no source is called {name!r}; `digestd sources` lists them", file=sys.stderr)
         return 1
+    status, health = found
     if as_json:
         polls: list[FetchRecord] = [fetch_record(fetch) for fetch in fetches]
-        record = {**source_record(status), "unchanged_polls": status.unchanged_polls, "fetches": polls}
+        record = {
+            **source_record(status, health),
+            "unchanged_polls": status.unchanged_polls,
+            "fetches": polls,
+        }
         print(json.dumps(record, indent=2))
     else:
-        _print(status, fetches, datetime.now(UTC))
+        _print(status, health, fetches, datetime.now(UTC))
     return os.EX_OK
 
 
-async def _read(config: Configuration, name: str, limit: int) -> tuple[SourceStatus | None, list[Fetch]]:
+async def _read(
+    config: Configuration, name: str, limit: int
+) -> tuple[tuple[SourceStatus, Health] | None, list[Fetch]]:
     async with looking_into(config) as store:
         found = await store.sources(name=name, count_articles=True)
-        return (found[0], await store.fetches(name, limit)) if found else (None, [])
+        if not found:
+            return None, []
+        (told,) = with_health(found, await store.paused_hosts(), config)
+        return told, await store.fetches(name, limit)
 
 
-def _print(status: SourceStatus, fetches: Sequence[Fetch], now: datetime) -> None:
-    print(strip_controls("\n".join([collapse(status.source.name), "", *_facts(status, now)])))
+def _print(status: SourceStatus, health: Health, fetches: Sequence[Fetch], now: datetime) -> None:
+    print(strip_controls("\n".join([collapse(status.source.name), "", *_facts(status, health, now)])))
     print()
     if status.unchanged_polls:
         print(f"{status.unchanged_polls} polls since then brought nothing.")
@@ -59,14 +71,16 @@ def _print(status: SourceStatus, fetches: Sequence[Fetch], now: datetime) -> Non
         print("No poll of the last week failed or brought entries.")
 
 
-def _facts(status: SourceStatus, now: datetime) -> Iterator[str]:
+def _facts(status: SourceStatus, health: Health, now: datetime) -> Iterator[str]:
     spec = status.source.spec
     due = "at once" if status.next_fetch_at is None else distance(status.next_fetch_at, now)
     facts = {
         "kind": spec.kind,
         "url": mask_url(spec.url),
         "moved to": status.source.effective_url and mask_url(status.source.effective_url),
-        "state": state_of(status),
+        "category": spec.category,
+        "state": state_of(status, health),
+        "health": f"{health.word}: {health.reason}" if health.reason else health.word,
         "last error": status.last_error,
         "failures": str(status.consecutive_failures) if status.consecutive_failures else None,
         "articles": str(status.articles),

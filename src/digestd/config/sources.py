@@ -113,6 +113,13 @@ class SourceList:
         for number, item in enumerate(data):
             self.problems += self._add_one(item, f"{file}: sources[{number}]", Path(file).parent)
 
+    def take(self, item: Any, file: str) -> list[str]:
+        """Add the source `item` alone, which stands in `file`; what is wrong with it is returned, by key, and is not
+        among the `problems`."""
+        label = item.get("name") if isinstance(item, dict) else None
+        shown = f" ({shown_word(label)}): " if isinstance(label, str) and label.isprintable() else ": "
+        return [problem.removeprefix(shown) for problem in self._add_one(item, "", Path(file).parent)]
+
     def _add_one(self, item: Any, place: str, folder: Path) -> Iterator[str]:
         label = item.get("name") if isinstance(item, dict) else None
         shown = f"{place} ({shown_word(label)})" if isinstance(label, str) and label.isprintable() else place

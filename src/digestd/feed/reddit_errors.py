@@ -25,9 +25,12 @@ _REASONS = {
 }
 _MOST_NAMED = 10
 
-# What the pages say by which Reddit turns away addresses and programs, whatever is asked for.
+# What the pages say by which Reddit turns away addresses and programs, whatever is asked for. Whole phrases: the page
+# of a subreddit that is private has what its owners say of it, such as "all about network security".
 _BLOCKED = re.compile(
-    r"whoa there, pardner|<title>blocked|been blocked|network (?:policy|security)", re.IGNORECASE
+    r"whoa there, pardner|<title>\s*blocked"
+    r"|(?:request has|you've|you’ve|you have) been blocked|blocked (?:by|due to a) network (?:policy|security)",
+    re.IGNORECASE,
 )
 
 BLOCKED_SECONDS = 3_600.0

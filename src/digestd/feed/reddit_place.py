@@ -47,7 +47,19 @@ def read_place(url: str) -> Place:
         raise ValueError(
             "it must be the address of a subreddit, or of several: https://www.reddit.com/r/name+other"
         )
-    return place_of(f"{parts.scheme}://{parts.netloc}{before}", joined.split("+"))
+    # Links of articles are made of it: a password would stand in each of them.
+    host = parts.netloc.rpartition("@")[2]
+    return place_of(f"{parts.scheme}://{host}{before}", joined.split("+"))
+
+
+def unread_in(url: str) -> str | None:
+    """What in `url` would not be asked with, though whoever wrote it counts on it, in a sentence; None for nothing."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        return "user info is not sent to Reddit; give client_id and client_secret"
+    if any(one.partition("=")[0] in ("feed", "user") for one in parts.query.split("&")):
+        return "the token of a personal feed (feed=…&user=…) is not sent; give client_id and client_secret"
+    return None
 
 
 def _name(written: str) -> str:

@@ -29,6 +29,11 @@ def labelled(words: str) -> str:
     return f"{_LABEL}: {words}"
 
 
+def unlabelled(last_error: str) -> str:
+    """The words of :func:`silence` again in what :func:`labelled` made of them."""
+    return last_error.removeprefix(f"{_LABEL}: ")
+
+
 def is_labelled(last_error: str | None) -> bool:
     """Whether `last_error` of a source says that it has fallen silent."""
     return last_error is not None and last_error.startswith(f"{_LABEL}: ")

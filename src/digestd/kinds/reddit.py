@@ -25,7 +25,7 @@ from digestd.feed.reddit_errors import (
     reason_of,
     words_of,
 )
-from digestd.feed.reddit_place import Place, place_of, read_place
+from digestd.feed.reddit_place import Place, place_of, read_place, unread_in
 from digestd.feed.reddit_reading import read_feed, read_listing
 from digestd.feed.reddit_round import MOST_PAGES, OURS, Round, round_in
 from digestd.kinds import Http, Tools, options_of
@@ -69,6 +69,8 @@ class RedditOptions(KindOptions):
             return place_of(self.base_url, self.subreddits or []).url
         if self.base_url != _HOME:
             raise ValueError("leave base_url out: the url says where the subreddits are")
+        if unread := unread_in(url):
+            raise ValueError(unread)
         return read_place(url).url
 
 

@@ -6,7 +6,7 @@ that what queued while the last transaction ran shares the next one (:mod:`diges
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -126,6 +126,14 @@ class Store(Protocol):
         """
         ...
 
+    async def add_sources(self, specs: Sequence[SourceSpec]) -> list[bool]:
+        """Add sources of origin `cli`, all in one transaction; returns of each whether it was added.
+
+        One whose name is taken, or whose kind and URL, is passed over, as is one that stands further up. A source of
+        that name that was removed is taken up again as by `add_source`.
+        """
+        ...
+
     async def set_enabled(self, name: str, enabled: bool) -> Origin | None:
         """Enable or disable a source; returns its origin, None if there is none of that name.
 
@@ -203,6 +211,11 @@ class Store(Protocol):
 
     async def pause_hosts(self, pauses: Sequence[HostPause]) -> None:
         """Let nobody start at these hosts while they are paused; a longer pause that is in force stays."""
+        ...
+
+    async def paused_hosts(self) -> Mapping[str, float]:
+        """The keys of hosts that want to be left alone just now, the first 300 characters of each, and for how many
+        seconds more."""
         ...
 
     async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:

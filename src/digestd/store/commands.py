@@ -1,8 +1,8 @@
-"""What a command changes of one source, in one transaction of the caller's. All who share the database follow it."""
+"""What a command changes of sources, in one transaction of the caller's. All who share the database follow it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,9 +11,18 @@ from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 from digestd.model import Origin, SourceSpec
 from digestd.store import moving
 from digestd.store.changes import tell
+from digestd.store.patience import unhurried
 from digestd.store.schema import sources
-from digestd.store.sourcelist import Kept, plan_addition, plan_enabling, plan_poll, plan_removal
-from digestd.store.sync import alone
+from digestd.store.sourcelist import (
+    Kept,
+    plan_addition,
+    plan_additions,
+    plan_enabling,
+    plan_poll,
+    plan_removal,
+)
+from digestd.store.sources import kept_sources
+from digestd.store.sync import alone, write
 from digestd.store.text import storable
 
 
@@ -28,6 +37,19 @@ def add(connection: Connection, spec: SourceSpec, now: datetime) -> bool:
         old = Kept(row.id, SourceSpec(row.name, row.kind, row.url), row.origin, row.state)
         _change(connection, row.id, plan_addition(old, spec, now))
     return bool(row.state == "removed")
+
+
+def add_all(connection: Connection, specs: Sequence[SourceSpec], now: datetime) -> list[bool]:
+    """See `Store.add_sources`."""
+    unhurried(connection)
+    alone(connection)
+    plan = plan_additions(kept_sources(connection), specs, now)
+    write(connection, plan.updates)
+    if plan.inserts:
+        connection.execute(insert(sources), plan.inserts)
+    if any(plan.added):
+        tell(connection)
+    return plan.added
 
 
 def set_enabled(connection: Connection, name: str, enabled: bool, now: datetime) -> Origin | None:

@@ -157,6 +157,18 @@ def pause(connection: Connection, pauses: Sequence[HostPause], now: datetime) ->
         connection.execute(_PAUSE[connection.dialect.name], rows)
 
 
+def paused(connection: Connection, now: datetime) -> dict[str, float]:
+    """See `Store.paused_hosts`."""
+    until = type_coerce(hosts.c.paused_until, _Readable).label("until")
+    rows = connection.execute(
+        select(hosts.c.host, until).where(hosts.c.paused_until > bindparam("moment", type_=UtcDateTime())),
+        {"moment": now},
+    )
+    waits = {row.host: (row.until - now).total_seconds() for row in rows if row.until is not None}
+    # What is further ahead was never asked for: see decide_start.
+    return {host: seconds for host, seconds in waits.items() if seconds <= LONGEST_PAUSE_SECONDS}
+
+
 def forget_idle(connection: Connection, now: datetime) -> int:
     """Forget hosts that have been idle for :data:`IDLE_SECONDS`, at most :data:`FORGOTTEN_AT_ONCE` of them; returns
     how many."""

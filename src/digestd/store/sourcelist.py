@@ -109,6 +109,37 @@ def plan_sync(kept: Sequence[Kept], specs: Sequence[SourceSpec], now: datetime) 
     return plan
 
 
+@dataclass(slots=True)
+class AdditionPlan:
+    """Rows to insert, columns to set by source id, and which of the sources are added."""
+
+    inserts: list[Mapping[str, Any]] = field(default_factory=list)
+    updates: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    added: list[bool] = field(default_factory=list)
+
+
+def plan_additions(kept: Sequence[Kept], specs: Sequence[SourceSpec], now: datetime) -> AdditionPlan:
+    """Plan what makes `specs` sources of origin `cli` from now on beside those that are `kept`; see `Store.add_sources`
+    for the rules."""
+    plan = AdditionPlan()
+    removed = {row.spec.name: row for row in kept if row.state == "removed"}
+    standing = [row.spec for row in kept if row.state != "removed"]
+    names = {spec.name for spec in standing}
+    places = {(spec.kind, spec.url) for spec in standing}
+    for spec in map(_storable_spec, specs):
+        is_new = spec.name not in names and (spec.kind, spec.url) not in places
+        plan.added.append(is_new)
+        if not is_new:
+            continue
+        names.add(spec.name)
+        places.add((spec.kind, spec.url))
+        if (old := removed.get(spec.name)) is None:
+            plan.inserts.append(plan_addition(None, spec, now))
+        else:
+            plan.updates[old.id] = plan_addition(old, spec, now)
+    return plan
+
+
 def plan_addition(removed: Kept | None, spec: SourceSpec, now: datetime) -> Mapping[str, Any]:
     """Plan what makes `spec` a source of origin `cli` from `now` on: the columns of a new row, or those to set in that
     of the source `removed`, which had its name."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TypeVar
 
 import trio
@@ -55,10 +54,10 @@ from digestd.store import (
     versions,
 )
 from digestd.store.budgets import Budgets
-from digestd.store.engine import create, database_url, file_of, for_looking, reading
+from digestd.store.checking import cannot_open, is_there
+from digestd.store.engine import create, database_url, file_of, reading
 from digestd.store.listener import Listener
-from digestd.store.migrate import REVISIONS, check_current, migrate, revision
-from digestd.store.outage import cause, masked
+from digestd.store.migrate import check_current, migrate
 from digestd.store.overview import Overview
 from digestd.store.owner import is_dead
 from digestd.store.pageturns import PageRequest
@@ -98,7 +97,7 @@ async def open_store(
     ends with the process, and the database rolls back what was begun. Leaving takes two seconds at most.
     """
     database = database_url(url)
-    if not create_file and database.get_backend_name() == "sqlite" and not _is_there(file_of(database)):
+    if not create_file and database.get_backend_name() == "sqlite" and not is_there(file_of(database)):
         raise StoreUnavailable(
             f"there is no database {file_of(database)} yet: nothing was polled into it; "
             "if the daemon keeps its own elsewhere, set STATE_DIRECTORY or database.url as it has them"
@@ -119,45 +118,6 @@ async def open_store(
             await trio.to_thread.run_sync(engine.dispose, abandon_on_cancel=True)
 
 
-def check_store(url: str, *, connect_timeout_seconds: float) -> str:
-    """Say in words how the database at `url` stands, without changing it or making a file.
-
-    `StoreUnavailable` or `SchemaError` where :func:`open_store` would raise them. Blocks, up to the connect time-out.
-    """
-    database = database_url(url)
-    if database.get_backend_name() == "sqlite" and not _is_there(file_of(database)):
-        return "not there yet; it is created at the first start"
-    engine = for_looking(database, connect_timeout_seconds=connect_timeout_seconds)
-    try:
-        with engine.connect() as connection:
-            found = revision(connection)
-    except DBAPIError as error:
-        raise _cannot_open(engine, error) from error
-    finally:
-        engine.dispose()
-    if found is None:
-        return "reachable and empty; its tables are created at the first start"
-    newest = found == REVISIONS[-1]
-    return (
-        "reachable, its schema is current"
-        if newest
-        else "reachable; its schema is brought up to date at the first start"
-    )
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise StoreUnavailable(
-            f"the database file {path} cannot be looked at: {error.strerror}; "
-            "let this user into its directory or name another in database.url"
-        ) from error
-    return True
-
-
 def _open(engine: Engine, owner: str) -> None:
     try:
         migrate(engine)
@@ -165,14 +125,7 @@ def _open(engine: Engine, owner: str) -> None:
             sources.free_leases(connection, lambda other: is_dead(other, owner))
             pages.free_leases(connection, lambda other: is_dead(other, owner), database_time(connection))
     except DBAPIError as error:
-        raise _cannot_open(engine, error) from error
-
-
-def _cannot_open(engine: Engine, error: DBAPIError) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"the database {masked(engine.url)} cannot be opened: {cause(error.orig or error)}; "
-        "check database.url and that the database is up"
-    )
+        raise cannot_open(engine, error) from error
 
 
 class SqlStore:
@@ -206,6 +159,12 @@ class SqlStore:
     async def add_source(self, spec: SourceSpec) -> bool:
         """See `Store.add_source`."""
         return await self._run(self._writing, lambda connection, now: commands.add(connection, spec, now))
+
+    async def add_sources(self, specs: Sequence[SourceSpec]) -> list[bool]:
+        """See `Store.add_sources`."""
+        return await self._run(
+            self._writing, lambda connection, now: commands.add_all(connection, specs, now)
+        )
 
     async def set_enabled(self, name: str, enabled: bool) -> Origin | None:
         """See `Store.set_enabled`."""
@@ -257,6 +216,10 @@ class SqlStore:
     async def pause_hosts(self, pauses: Sequence[HostPause]) -> None:
         """See `Store.pause_hosts`."""
         await self._run(self._writing, lambda connection, now: hosts.pause(connection, pauses, now))
+
+    async def paused_hosts(self) -> Mapping[str, float]:
+        """See `Store.paused_hosts`."""
+        return await self._run(self._reading, hosts.paused)
 
     async def _forget_hosts(self) -> None:
         """Now and then, hosts that nobody has asked for long go: redirects and pages bring ever new ones."""

@@ -41,7 +41,7 @@ def sync(
     alone(connection)
     plan = plan_sync(kept_sources(connection), specs, now)
     standing = list_owner(connection)
-    _update(connection, plan.updates)
+    write(connection, plan.updates)
     if plan.inserts:
         connection.execute(insert(sources), plan.inserts)
     moving.part(connection, now)
@@ -51,8 +51,9 @@ def sync(
     return replace(plan.report, replaced=replaced(standing, fingerprint, owner))
 
 
-def _update(connection: Connection, updates: Mapping[int, Mapping[str, Any]]) -> None:
-    """Write `updates`, those of the same columns together: one at a time a list of 100,000 would take minutes."""
+def write(connection: Connection, updates: Mapping[int, Mapping[str, Any]]) -> None:
+    """Write `updates`, by source id; those of the same columns together: one at a time a list of 100,000 would take
+    minutes."""
     by_columns: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for source_id, values in updates.items():
         row = {f"new_{name}": value for name, value in values.items()}

@@ -1,0 +1,1 @@
+"""PURE: lists of sources: read from what others made, and written for others."""
