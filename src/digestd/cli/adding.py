@@ -85,8 +85,8 @@ def add(file: Path | None, level: str | None, request: Request) -> int:
     adding = _Adding(config, request, discovery)
     if discovery.best is not None:
         return adding.add(discovery.best.spec, discovery.best)
-    if problems := [problem for one in discovery.tried for problem in one.problems]:
-        raise ConfigurationError(problems)
+    if discovery.tried and all(one.problems for one in discovery.tried):
+        raise ConfigurationError(discovery.tried[0].problems)
     if request.name is not None and not discovery.conclusive and candidates[0].open:
         # As long as nothing says otherwise it is what it was called: what cannot be reached now may be later.
         get_logger().info("sources.add.unseen", tried=[f"{one.what}: {one.why}" for one in discovery.tried])

@@ -52,8 +52,8 @@ _HN_POINTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A source that may be meant: of the kind called `kind`, at `url` or told by `options`; `what` says so in words, if there
-    is more to say than the URL.
+    """A source that may be meant: of the kind called `kind`, at `url` or told by `options`; `what` says so in words,
+    where there is more to say than the URL.
 
     Where the option `needs` is not given it cannot be asked at all. `open` is one at whose URL may be something else,
     which is then looked at; `plain` is one to be tried only where nobody could be connected to for the one before.
@@ -139,7 +139,7 @@ def _account(text: str) -> Iterator[Candidate]:
 
 def _path(text: str) -> Iterator[Candidate]:
     path = unquote(text[7:]) if text.lower().startswith("file:///") else text
-    if path.startswith(("/", "./", "../", "~/")) or path in (".", "..", "~"):
+    if path.startswith(("/", "./", "../")) or path in (".", ".."):
         yield Candidate("file", "saved feeds", options={"path": path})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
@@ -32,6 +32,7 @@ SAYS_NOTHING = frozenset({401, 402, 403, 407, 408, 425, 429, 451})
 _ADVERTISED = "digestd.page.advertised:read_advertised"
 _LISTING = "digestd.page.listing:read_listing"
 _LOOKED_AT = 4_096
+_PAGE = "a page that lists articles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ class Explorer:
                 continue
             find = await self._try(candidate)
             if find is None and candidate.open and candidate.url is not None:
-                find = await self._look_further(candidate.url)
+                find = await self._look_further(candidate, candidate.url)
             if find is not None:
                 self.found.best = find
                 break
@@ -171,8 +172,13 @@ class Explorer:
         why = f"{failure.cause}: {failure.message}"
         self.found.tried.append(Tried(shown, why, conclusive=not open_ended))
 
-    async def _look_further(self, url: str) -> Find | None:
-        """What a document that is no feed leads to."""
+    async def _look_further(self, candidate: Candidate, url: str) -> Find | None:
+        """What a document that is no feed leads to; where the options are none of a feed, what they are those of."""
+        if self.found.tried[-1].problems:
+            page = replace(candidate, kind="page", what=_PAGE)
+            return await self._try(page) or await self._try(
+                replace(candidate, kind="sitemap", what="a sitemap")
+            )
         response = self._memory.document(url)
         if response is None:
             return None
@@ -187,9 +193,7 @@ class Explorer:
         if named is None:
             return None
         shown = mask_link(response.url)
-        if find := await self._best_feed(
-            named.facts["feeds"], f"advertised by the page {shown}", response.url
-        ):
+        if find := await self._best_feed(named.facts["feeds"], f"advertised by the page {shown}", url):
             return find
         if find := await self._first_feed(named.facts["links"], f"a link on the page {shown}", url):
             return find
@@ -237,7 +241,7 @@ class Explorer:
         """The page as a list of articles, else the sitemap of the site whose home page it is."""
         listing = await self._document(_LISTING, response, url, None, ())
         sure = listing is not None and listing.facts["sure"]
-        page = Candidate("page", "a page that lists articles", url)
+        page = Candidate("page", _PAGE, url)
         if sure and (find := await self._try(page)):
             return find
         parts = urlsplit(response.url)
