@@ -198,12 +198,30 @@ def test_what_is_not_one_line_means_nothing(written: str) -> None:
     assert str(caught.value) == "a place is one line of at most 8,192 characters, without control characters"
 
 
-PIECES = st.sampled_from(
-    "@ / r/ u/ :// https http feed: x.com . a é % [ ] : ?q= # reddit.com bsky.app/profile/ github.com/ advisories"
-    " youtube.com /@ /tags/ did:plc: news.ycombinator.com hn.algolia.com nvd.nist.gov + list= file:/// acct: \u202e".split(
-        " "
-    )
+HOSTS = (
+    "reddit.com",
+    "bsky.app/profile/",
+    "github.com/",
+    "youtube.com",
+    "news.ycombinator.com",
+    "hn.algolia.com",
 )
+MARKS = (
+    "r/",
+    "u/",
+    "://",
+    "https",
+    "http",
+    "feed:",
+    "x.com",
+    "?q=",
+    "/@",
+    "/tags/",
+    "list=",
+    "did:plc:",
+    "acct:",
+)
+PIECES = st.sampled_from((*"@/.a:#+%[]é \u202e", *MARKS, *HOSTS, "nvd.nist.gov", "file:///", "advisories"))
 
 
 @given(st.one_of(st.text(max_size=100), st.lists(PIECES, max_size=12).map("".join)))

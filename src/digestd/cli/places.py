@@ -70,7 +70,7 @@ def maker(entry: Mapping[str, Any], options: Mapping[str, Any]) -> Make:
     def make(candidate: Candidate) -> SourceSpec:
         told = {"kind": candidate.kind, "url": candidate.url, "options": {**candidate.options, **options}}
         known = {name: value for name, value in {**entry, **told}.items() if value is not None}
-        return checked_source(known, kinds.registered(), kinds.schema_of)
+        return checked_source(known, kinds.registered(), kinds.schema_of, references_only=True)
 
     return make
 

@@ -21,6 +21,7 @@ from digestd.cli.trial_words import facts, line, rows, trial_record, tried_lines
 from digestd.config import Configuration, database_url
 from digestd.daemon import trying
 from digestd.errors import ConfigurationError, StoreError
+from digestd.feed.recognising import Candidate
 from digestd.ingest.discovery import Discovery
 from digestd.ingest.trial import Trial
 from digestd.model import Entry, Source, SourceStatus
@@ -49,6 +50,11 @@ class _Kept:
     source: Source
     status: SourceStatus | None = None
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the next poll of it is the first that brings something."""
+        return self.status is None or self.status.last_success_at is None
+
 
 def try_once(file: Path | None, level: str | None, request: Request) -> int:
     """Poll once, keep nothing, and print what would be kept; returns the exit status."""
@@ -62,12 +68,13 @@ def try_once(file: Path | None, level: str | None, request: Request) -> int:
         raise ConfigurationError(
             [f"source {kept.source.name!r}: the kind {kept.source.spec.kind!r} is not installed"]
         )
-    work = (
-        partial(_tried, config, request, kept)
-        if kept
-        else partial(_explored, config, request, options, why_not)
-    )
-    done = trying.run(work)
+    if kept is not None:
+        done = trying.run(partial(_tried, config, request, kept.source, first=kept.is_new))
+    elif request.kind is not None:
+        source = Source(0, maker({"name": _NAME}, options)(as_kind(request.written, request.kind)), "cli")
+        done = trying.run(partial(_tried, config, request, source, first=True))
+    else:
+        done = trying.run(partial(_explored, config, request, options, _meant(request, why_not)))
     if done is None:
         print("interrupted: nothing was kept", file=sys.stderr)
         return os.EX_OK
@@ -81,28 +88,27 @@ def try_once(file: Path | None, level: str | None, request: Request) -> int:
     return os.EX_OK if done.succeeded else 1
 
 
-async def _tried(config: Configuration, request: Request, kept: _Kept) -> Trial:
-    first = kept.status is None or kept.status.last_success_at is None
+async def _tried(
+    config: Configuration, request: Request, source: Source, *, first: bool
+) -> Trial | Discovery:
     async with trying.open_bench(config, steps=request.steps) as bench:
-        return await bench.trials.poll(kept.source, first=first)
+        return await bench.trials.poll(source, first=first)
 
 
 async def _explored(
-    config: Configuration, request: Request, options: Mapping[str, object], why_not: str | None
+    config: Configuration, request: Request, options: Mapping[str, object], candidates: Sequence[Candidate]
 ) -> Trial | Discovery:
-    make = maker({"name": _NAME}, options)
-    if request.kind is not None:
-        source = Source(0, make(as_kind(request.written, request.kind)), "cli")
-        async with trying.open_bench(config, steps=request.steps) as bench:
-            return await bench.trials.poll(source)
-    try:
-        candidates = sources_meant(request.written)
-    except ValueError as error:
-        unsure = f" ({why_not})" if why_not else ""
-        raise typer.BadParameter(f"no source is called so{unsure}, and {error}") from None
     async with trying.open_bench(config, steps=request.steps) as bench:
-        discovery = await bench.discover(candidates, make, options.keys())
+        discovery = await bench.discover(candidates, maker({"name": _NAME}, options), options.keys())
     return discovery if discovery.best is None else discovery.best.trial
+
+
+def _meant(request: Request, why_not: str | None) -> Sequence[Candidate]:
+    try:
+        return sources_meant(request.written)
+    except ValueError as error:
+        unsure = f" ({line(why_not)})" if why_not else ""
+        raise typer.BadParameter(f"no source is called so{unsure}, and {error}") from None
 
 
 def _kept(config: Configuration, name: str) -> tuple[_Kept | None, str | None]:

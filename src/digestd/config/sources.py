@@ -156,15 +156,19 @@ def _known(kind: str, kinds: Collection[str]) -> str:
 
 
 def checked_source(
-    data: Mapping[str, Any], kinds: Collection[str], schema_of: SchemaOf = no_schema
+    data: Mapping[str, Any],
+    kinds: Collection[str],
+    schema_of: SchemaOf = no_schema,
+    *,
+    references_only: bool = False,
 ) -> SourceSpec:
-    """The source that `data` describes, as an item of a file does; its secrets are references, since nobody would keep
-    them. Raises :class:`digestd.errors.ConfigurationError` with every mistake in it."""
+    """The source that `data` describes, as an item of a file does; with `references_only` no secret may stand in it
+    itself. Raises :class:`digestd.errors.ConfigurationError` with every mistake in it."""
     sources = SourceList(kinds, schema_of)
     sources.add([dict(data)], "the command")
-    sources.problems += [
-        f"options: {place.rpartition(': ')[2]}: {_BY_REFERENCE}" for place in sources.literals
-    ]
+    if references_only:
+        places = (place.rpartition(": ")[2] for place in sources.literals)
+        sources.problems += [f"options: {place}: {_BY_REFERENCE}" for place in places]
     if sources.problems:
         raise ConfigurationError(
             [problem.replace("the command: sources[0] ", "") for problem in sources.problems]
