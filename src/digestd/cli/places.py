@@ -37,19 +37,20 @@ def given_options(written: Sequence[str]) -> dict[str, Any]:
 
 
 def sources_meant(written: str) -> list[Candidate]:
-    """The sources that `written` may mean: those of kinds beside ours first. A file of that name goes before a host.
+    """The sources that `written` may mean: those of third parties' kinds first. A file of that name goes before a host.
 
     Raises ValueError, with a sentence.
     """
+    foreign = kinds.recognised(written.strip()) if written.strip().isprintable() else []
     try:
         found = list(candidates(written))
     except ValueError:
-        if not _is_there(written):
+        if not foreign and not _is_there(written):
             raise
         found = []
     if (not found or found[0].open) and _is_there(written):
         found = list(candidates(f"./{written.strip()}"))
-    return [*kinds.recognised(written.strip()), *found]
+    return [*foreign, *found]
 
 
 def as_kind(written: str, kind: str) -> Candidate:
