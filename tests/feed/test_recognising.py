@@ -152,8 +152,13 @@ def test_what_looks_like_mastodon_may_be_another_site(address: str) -> None:
     "written", ["@someone", "https://x.com/someone", "https://mobile.twitter.com/someone/"]
 )
 def test_an_account_on_x_needs_a_token(written: str) -> None:
-    expected = Candidate("x", "the account someone on X", "https://x.com/someone", needs="bearer_token")
+    expected = Candidate("x", "the account someone on X", options={"user": "someone"}, needs="bearer_token")
     assert candidates(written) == (expected,)
+
+
+def test_so_does_a_search_there() -> None:
+    (one,) = candidates("https://x.com/search?q=CVE-2026%20lang%3Aen&f=live")
+    assert (one.kind, one.options, one.needs) == ("x", {"query": "CVE-2026 lang:en"}, "bearer_token")
 
 
 def test_a_host_without_a_scheme_is_asked_with_tls_and_without_only_where_there_is_none() -> None:

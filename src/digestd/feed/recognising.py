@@ -194,9 +194,14 @@ def _bluesky_address(parts: SplitResult, host: str) -> Iterator[Candidate]:
 
 
 def _x_address(parts: SplitResult, host: str) -> Iterator[Candidate]:
+    if host.removeprefix("mobile.") not in ("x.com", "twitter.com"):
+        return
     name = parts.path.strip("/")
-    is_x = host.removeprefix("mobile.") in ("x.com", "twitter.com") and name.lower() not in _X_PLACES
-    if is_x and (match := _X_NAME.fullmatch(name)):
+    if name == "search" and (words := parse_qs(parts.query).get("q")):
+        yield Candidate(
+            "x", f"posts on X about {words[0]}", options={"query": words[0]}, needs="bearer_token"
+        )
+    elif name.lower() not in _X_PLACES and (match := _X_NAME.fullmatch(name)):
         yield _x(match[1])
 
 
@@ -273,7 +278,7 @@ def _bluesky(account: str) -> Candidate:
 
 
 def _x(name: str) -> Candidate:
-    return Candidate("x", f"the account {name} on X", f"https://x.com/{name}", needs="bearer_token")
+    return Candidate("x", f"the account {name} on X", options={"user": name}, needs="bearer_token")
 
 
 def _hackernews(**options: Any) -> Candidate:
