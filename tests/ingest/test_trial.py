@@ -147,6 +147,12 @@ async def test_a_bug_of_a_kind_is_told_and_ends_nothing(autojump_clock: trio.tes
     assert trial.outcome == "failed"
 
 
+async def test_a_kind_that_cannot_be_loaded_is_told(autojump_clock: trio.testing.MockClock) -> None:
+    trial, _ = await tried(kind="shelf")
+    words = "the kind 'shelf' is not installed here, or cannot be loaded; see the log"
+    assert (trial.outcome, trial.failure) == (None, Failure("settings", words))
+
+
 async def test_where_redirects_lead_is_told(autojump_clock: trio.testing.MockClock) -> None:
     class Moved(Site):
         async def get(self, url: str, **more: Any) -> Any:

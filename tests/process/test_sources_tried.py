@@ -260,6 +260,22 @@ def test_an_api_is_asked_no_more_than_a_few_times(tmp_path: Path) -> None:
     assert facts["entries"] == "3 would be kept"
 
 
+def test_a_host_that_wants_to_be_left_alone_is_not_asked(tmp_path: Path) -> None:
+    def manner(request: Request, number: int) -> Answer:
+        return Answer(429, headers={"Retry-After": "3600"})
+
+    with open_publishers({"site": manner}) as publishers:
+        site = publishers["site"]
+        file = settings(tmp_path, sources={"PSIRT": site.url})
+        run(["--once", "-c", file, "--log-level", "CRITICAL"], tmp_path)
+        asked = len(site.log)
+        for place in ("PSIRT", f"{site.url}/other"):
+            done = run(["sources", "test", place, "-c", file], tmp_path)
+            assert done.returncode == 1
+            assert "paused: " in done.stdout + done.stderr
+        assert len(site.log) == asked == 1
+
+
 def test_what_is_no_place_and_no_name_is_told(tmp_path: Path) -> None:
     done = run(["sources", "test", "some words", "-c", settings(tmp_path)], tmp_path)
     assert done.returncode == 2

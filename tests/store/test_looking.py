@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from digestd.errors import SchemaError, StoreUnavailable
+from digestd.store import HostPause, HostStart
 from digestd.store.engine import database_url
 from digestd.store.looking import key_of, look
 from store.builders import entry, polled
@@ -50,6 +51,16 @@ async def test_sources_and_what_entries_are_to_them(database: str) -> None:
     assert [standings[key_of(one)] for one in asked] == ["known", "changed", "deleted", "new"]
     assert content(database) == before
     assert before["articles"]
+
+
+async def test_hosts_that_want_to_be_left_alone(database: str) -> None:
+    async with open_at(database) as store:
+        await store.pause_hosts([HostPause("a.example", 600), HostPause("127.0.0.1:8080", 60)])
+        await store.start_at_hosts([HostStart("b.example", 1.0)])
+    with look(database, 5) as view:
+        pauses = view.pauses()
+    assert sorted(pauses) == ["127.0.0.1:8080", "a.example"]
+    assert 590 < pauses["a.example"] <= 600
 
 
 async def test_nothing_can_be_written(database: str) -> None:

@@ -8,29 +8,32 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trio
 import typer
 
-from digestd.cli.places import as_kind, given_options, maker, name_of, sources_meant, unused
+from digestd.cli.places import as_kind, given_options, maker, name_of, shown_place, sources_meant, unused
 from digestd.cli.sourcing import SOON
-from digestd.cli.tables import kept_sources, looking_into, prepared
+from digestd.cli.tables import looking, looking_into, prepared
 from digestd.cli.trial_words import find_record, found_line, line, title_of, tried_lines, tried_records
 from digestd.config import Configuration
 from digestd.daemon import trying
-from digestd.errors import ConfigurationError
+from digestd.errors import ConfigurationError, StoreError
 from digestd.feed.moving import normalised
 from digestd.feed.recognising import Candidate, at
-from digestd.ingest.discovery import Discovery, Find
-from digestd.ingest.discovery import Make as MakeSource
+from digestd.ingest.discovery import Discovery, Find, Make
 from digestd.log import get_logger
 from digestd.masking import mask_link, mask_url
 from digestd.model import SourceSpec
 
 _PLACEHOLDER = "a source"
 _OWN_NAMES = frozenset({"feed", "page", "sitemap", "file"})
+_REMEDY = """\
+  Check the address in a browser, or give that of the feed. To add it all the same, say what it is:
+  digestd sources add NAME URL --kind feed   (or page, sitemap, …: docs/sources.md)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +74,44 @@ def add(file: Path | None, level: str | None, request: Request) -> int:
     options = given_options(request.options)
     # What goes wrong while it is found out is told at the end, all together.
     config = prepared(file, level or "ERROR")
+    if any(request.name == one.name for one in config.sources):
+        raise ConfigurationError([f"{request.name!r} stands in {config.file}: change it there"])
+    known, pauses = _looked(config)
     make = maker({**request.entry, "name": request.name or _PLACEHOLDER}, options)
-    if request.name is not None:
-        _refuse_names_of_files(config, request.name)
+    ending = _Ending(config, request, known)
     if request.kind is not None:
-        spec = make(as_kind(request.written, request.kind))
-        return _Adding(config, request, Discovery()).add(spec, None)
+        return ending.add(make(as_kind(request.written, request.kind)))
     candidates = _candidates(request)
-    discovery = trying.run(lambda: _discovered(config, candidates, make, options))
+    if request.name in {one.name for one in known}:
+        # Who is refused in any case need not ask anybody; what is wrong with the URL is told before that.
+        make(candidates[0])
+        return ending.refuse(_taken(request.name))
+    discovery = trying.run(partial(_discovered, config, pauses, candidates, make, options))
     if discovery is None:
         print("interrupted: nothing was added", file=sys.stderr)
         return os.EX_OK
-    adding = _Adding(config, request, discovery)
+    ending.discovery = discovery
     if discovery.best is not None:
-        return adding.add(discovery.best.spec, discovery.best)
+        return ending.add(discovery.best.spec, discovery.best)
     if discovery.tried and all(one.problems for one in discovery.tried):
         raise ConfigurationError(discovery.tried[0].problems)
     if request.name is not None and not discovery.conclusive and candidates[0].open:
         # As long as nothing says otherwise it is what it was called: what cannot be reached now may be later.
         get_logger().info("sources.add.unseen", tried=[f"{one.what}: {one.why}" for one in discovery.tried])
-        return adding.add(make(at(request.written)), None)
-    return adding.refuse()
+        return ending.add(make(at(request.written)))
+    return ending.refuse_unfound()
+
+
+def _looked(config: Configuration) -> tuple[list[SourceSpec], Mapping[str, float]]:
+    """The sources that are known, and the hosts that want to be left alone, as far as the database can be looked
+    into."""
+    try:
+        with looking(config) as view:
+            kept, pauses = [status.source.spec for status in view.sources()], view.pauses()
+    except StoreError:
+        # It may not be there yet; whatever else it is, who adds to it says.
+        kept, pauses = [], {}
+    return [*config.sources, *kept], pauses
 
 
 def _candidates(request: Request) -> list[Candidate]:
@@ -105,71 +125,60 @@ def _candidates(request: Request) -> list[Candidate]:
 
 
 async def _discovered(
-    config: Configuration, candidates: Sequence[Candidate], make: MakeSource, options: Mapping[str, Any]
+    config: Configuration,
+    pauses: Mapping[str, float],
+    candidates: Sequence[Candidate],
+    make: Make,
+    options: Mapping[str, Any],
 ) -> Discovery:
-    async with trying.open_bench(config) as bench:
+    async with trying.open_bench(config, pauses=pauses) as bench:
         return await bench.discover(candidates, make, options.keys())
 
 
-def _refuse_names_of_files(config: Configuration, name: str) -> None:
-    if any(name == known.name for known in config.sources):
-        raise ConfigurationError([f"{name!r} stands in {config.file}: change it there"])
+class _Ending:
+    """Ends a command: by adding a source, or by saying why none was. `known` are those that there are."""
 
-
-class _Adding:
-    """Ends a command: by adding what was found, or by saying why nothing was."""
-
-    def __init__(self, config: Configuration, request: Request, discovery: Discovery) -> None:
+    def __init__(self, config: Configuration, request: Request, known: Sequence[SourceSpec]) -> None:
+        self.discovery = Discovery()
         self._config = config
         self._request = request
-        self._discovery = discovery
+        self._known = known
         self._now = datetime.now(UTC)
 
-    def add(self, spec: SourceSpec, find: Find | None) -> int:
-        """Add the source of `spec`, which `find` is about where it was found out; returns the exit status."""
-        known = self._known()
-        if self._request.name is None:
-            title = (
-                None
-                if find is None
-                else title_of(find.trial) or (None if spec.kind in _OWN_NAMES else find.what)
-            )
-            spec = replace(spec, name=unused(name_of(title, spec), {one.name for one in known}))
-        twin = next((one for one in known if _is_same(one, spec)), None)
+    def add(self, spec: SourceSpec, find: Find | None = None) -> int:
+        """Add the source of `spec`, as which `find` was found out; returns the exit status."""
         if find is not None and not self._request.as_json:
             print("\n".join(self._found_lines(find)))
-        if self._request.name is None and twin is not None:
-            message = f"it is a source already: {line(twin.name)!r}; give it a name to add it once more"
-            return self._refused(spec, find, message)
+        if self._request.name is None:
+            twin = next((one for one in self._known if _is_same(one, spec)), None)
+            if twin is not None:
+                said = f"it is a source already: {line(twin.name)!r}; give it a name to add it once more"
+                return self.refuse(said, spec, find)
+            spec = replace(spec, name=unused(name_of(_title(find), spec), {one.name for one in self._known}))
         if self._request.dry_run:
-            return self._done(
-                spec, find, added=False, said=f"would add {spec.name!r}; nothing was added (--dry-run)"
-            )
+            said = f"would add {spec.name!r}; nothing was added (--dry-run)"
+            return self._done(spec, find, added=False, said=said)
         if not trio.run(self._write, spec):
-            return self._refused(
-                spec, find, f"there is a source {spec.name!r} already; `digestd sources` lists it"
-            )
+            return self.refuse(_taken(spec.name), spec, find)
         return self._done(spec, find, added=True, said=f"added {spec.name!r}; {SOON}")
 
-    def refuse(self) -> int:
-        """Say what was tried; returns the exit status."""
-        message = f"no source was found at {_shown(self._request.written)}"
+    def refuse(self, message: str, spec: SourceSpec | None = None, find: Find | None = None) -> int:
+        """Say why nothing was added; returns the exit status."""
         if self._request.as_json:
-            self._print_json(None, None, added=False, error=message)
-            return 1
-        print(f"digestd: {message}; tried:", file=sys.stderr)
-        for told in tried_lines(self._discovery):
-            print(told, file=sys.stderr)
-        print(
-            "  Check the address in a browser, or give that of the feed. To add it all the same, say what it is:\n"
-            "  digestd sources add NAME URL --kind feed   (or page, sitemap, …: docs/sources.md)",
-            file=sys.stderr,
-        )
+            self._print_json(spec, find, added=False, error=message)
+        else:
+            print(f"digestd: {message}", file=sys.stderr)
         return 1
 
-    def _known(self) -> list[SourceSpec]:
-        kept = [status.source.spec for status in trio.run(kept_sources, self._config)]
-        return [*self._config.sources, *kept]
+    def refuse_unfound(self) -> int:
+        """Say what was tried in vain; returns the exit status."""
+        message = f"no source was found at {shown_place(self._request.written)}"
+        if self._request.as_json:
+            return self.refuse(message)
+        print(
+            "\n".join([f"digestd: {message}; tried:", *tried_lines(self.discovery), _REMEDY]), file=sys.stderr
+        )
+        return 1
 
     async def _write(self, spec: SourceSpec) -> bool:
         async with looking_into(self._config, create_file=True) as store:
@@ -177,7 +186,7 @@ class _Adding:
 
     def _found_lines(self, find: Find) -> list[str]:
         lines = [f"found: {found_line(find, self._now)}", f"  {line(mask_url(find.spec.url))}"]
-        others, not_asked = self._discovery.others, self._discovery.not_asked
+        others, not_asked = self.discovery.others, self.discovery.not_asked
         if others or not_asked:
             lines.append("there are others; to have one of them: digestd sources add NAME URL --kind feed")
             lines += [
@@ -186,13 +195,6 @@ class _Adding:
             ]
             lines += [f"  {line(mask_link(url))}  not asked for" for url in not_asked]
         return lines
-
-    def _refused(self, spec: SourceSpec, find: Find | None, message: str) -> int:
-        if self._request.as_json:
-            self._print_json(spec, find, added=False, error=message)
-        else:
-            print(f"digestd: {message}", file=sys.stderr)
-        return 1
 
     def _done(self, spec: SourceSpec, find: Find | None, *, added: bool, said: str) -> int:
         if self._request.as_json:
@@ -211,9 +213,9 @@ class _Adding:
             "kind": spec and spec.kind,
             "url": spec and mask_url(spec.url),
             "found": find and find_record(find, self._now),
-            "others": [find_record(one, self._now) for one in self._discovery.others],
-            "not_asked": [line(mask_link(url)) for url in self._discovery.not_asked],
-            "tried": tried_records(self._discovery),
+            "others": [find_record(one, self._now) for one in self.discovery.others],
+            "not_asked": [line(mask_link(url)) for url in self.discovery.not_asked],
+            "tried": tried_records(self.discovery),
         }
         print(json.dumps(told, indent=2))
 
@@ -224,8 +226,15 @@ def _is_same(one: SourceSpec, other: SourceSpec) -> bool:
     )
 
 
-def _shown(written: str) -> str:
-    return line(mask_url(written) if "://" in written else written, 300)
+def _title(find: Find | None) -> str | None:
+    """What `find` calls itself, else what it is; None where its place says as much."""
+    if find is None:
+        return None
+    return title_of(find.trial) or (None if find.spec.kind in _OWN_NAMES else find.what)
+
+
+def _taken(name: str | None) -> str:
+    return f"there is a source {name!r} already; `digestd sources` lists it"
 
 
 def _is_url(text: str) -> bool:

@@ -14,6 +14,7 @@ from digestd.config import checked_source
 from digestd.feed.recognising import Candidate, candidates
 from digestd.feed.text import line_of, strip_controls
 from digestd.ingest.discovery import Make
+from digestd.masking import mask_url
 from digestd.model import SourceSpec
 from digestd.yamlfile import read_value
 
@@ -74,6 +75,12 @@ def maker(entry: Mapping[str, Any], options: Mapping[str, Any]) -> Make:
         return checked_source(known, kinds.registered(), kinds.schema_of, references_only=True)
 
     return make
+
+
+def shown_place(written: str) -> str:
+    """`written`, fit to be shown."""
+    text = strip_controls(line_of(written, 300))
+    return mask_url(text) if "://" in text else text
 
 
 def name_of(title: str | None, spec: SourceSpec) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeVar
 
 import trio
@@ -61,13 +62,18 @@ class Bench:
 
 
 @asynccontextmanager
-async def open_bench(config: Configuration, *, steps: int = STEPS) -> AsyncIterator[Bench]:
-    """A bench by `config`, whose database is not looked at, for `steps` steps of each poll.
+async def open_bench(
+    config: Configuration, *, steps: int = STEPS, pauses: Mapping[str, float] = MappingProxyType({})
+) -> AsyncIterator[Bench]:
+    """A bench by `config`, whose database is not looked at, for `steps` steps of each poll. `pauses` are the hosts, by
+    their keys, that want to be left alone for so many seconds.
 
     Resource handling: connections and processes are closed when the block ends.
     """
     fetch, worker = config.settings.fetch, config.settings.worker
     hosts = Hosts(fetch.per_host_concurrency, fetch.per_host_delay_seconds, fetch.hosts)
+    for host, seconds in pauses.items():
+        hosts.pause(f"http://{host}/", seconds)
     memory = Memory()
     extract = config.settings.extract.enabled
     async with open_http(fetch, hosts) as http, open_parser(1) as parser:

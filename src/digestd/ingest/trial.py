@@ -107,7 +107,11 @@ class Trials:
         Error handling: what a server, a document or the kind does wrong is in the trial; a bug is logged, too.
         Cancellation: may be cancelled at any moment.
         """
-        kind = _Observed(self._kinds[source.spec.kind])
+        try:
+            kind = _Observed(self._kinds[source.spec.kind])
+        except KeyError:
+            words = f"the kind {source.spec.kind!r} is not installed here, or cannot be loaded; see the log"
+            return Trial(source.spec, None, Failure("settings", words))
         tried = kind.harmless(source)
         nowhere = _Nowhere(first=first)
         poller = self._poller(kind, tried, nowhere)

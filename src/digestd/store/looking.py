@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from digestd.errors import StoreUnavailable
@@ -18,6 +18,7 @@ from digestd.store.engine import database_url, file_of, for_looking
 from digestd.store.entries import storable_entry
 from digestd.store.migrate import REVISIONS, revision
 from digestd.store.outage import cause, masked
+from digestd.store.schema import hosts
 
 Standing: TypeAlias = Literal["new", "changed", "known", "deleted"]
 """What an entry is to the store."""
@@ -32,6 +33,14 @@ class Look:
     def sources(self, name: str | None = None) -> list[SourceStatus]:
         """See :meth:`digestd.store.Store.sources`; nothing is counted."""
         return sources.statuses(self._connection, datetime.now(UTC), count_articles=False, name=name)
+
+    def pauses(self) -> dict[str, float]:
+        """The hosts, by their keys, that want to be left alone, and for how many seconds more."""
+        now = datetime.now(UTC)
+        wanted = select(hosts.c.host, hosts.c.paused_until).where(hosts.c.paused_until > now)
+        return {
+            row.host: (row.paused_until - now).total_seconds() for row in self._connection.execute(wanted)
+        }
 
     def standings(self, source_id: int, entries: Sequence[Entry]) -> dict[str, Standing]:
         """What each of `entries` is to the source, by its content hash and identity (see :func:`key_of`)."""
