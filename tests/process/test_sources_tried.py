@@ -74,6 +74,7 @@ def test_a_place_is_found_out_and_nothing_is_stored(tmp_path: Path) -> None:
     facts = said(done.stdout)
     assert facts["kind"] == "feed"
     assert facts["url"] == f"{url}/rss.xml"
+    assert facts["found"] == f"advertised by the page {url}/page"
     assert facts["outcome"].startswith("fetched in ")
     assert facts["outcome"].endswith(f" s, 1 step, {len(rss(4)):,} bytes")
     assert facts["document"] == "RSS 2.0, 'Example PSIRT'"
@@ -142,6 +143,7 @@ def test_an_answer_in_json_is_one_document(tmp_path: Path) -> None:
         "title": "Example PSIRT",
         "format": "rss20",
         "entries_total": 3,
+        "via": None,
         "outcome": "fetched",
         "failure": None,
         "status": None,

@@ -82,8 +82,8 @@ def tried_lines(discovery: Discovery) -> Iterator[str]:
         yield f"  {line(one.what)}: {line(one.why)}"
 
 
-def facts(trial: Trial, now: datetime) -> Iterator[str]:
-    """What there is to tell of a trial but for its entries, one to a line."""
+def facts(trial: Trial, via: str | None) -> Iterator[str]:
+    """What there is to tell of a trial but for its entries, one to a line; `via` is how its source was found."""
     spec, title = trial.spec, title_of(trial)
     forms = list(dict.fromkeys(_FORMATS.get(one.format, one.format) for one in trial.documents))
     asked, answered = spec.url, next((one.url for one in trial.documents), None)
@@ -93,6 +93,7 @@ def facts(trial: Trial, now: datetime) -> Iterator[str]:
     told = {
         "kind": spec.kind,
         "url": mask_url(asked),
+        "found": via,
         "answered by": mask_url(answered) if is_elsewhere and answered else None,
         "outcome": _outcome(trial),
         "error": trial.failure and f"{trial.failure.cause}: {trial.failure.message}",
@@ -151,11 +152,12 @@ def rows(
 
 
 def trial_record(
-    trial: Trial, standings: Mapping[str, Standing] | None, limit: int, now: datetime
+    trial: Trial, via: str | None, standings: Mapping[str, Standing] | None, limit: int, now: datetime
 ) -> dict[str, Any]:
-    """A trial as a record, with its first `limit` entries."""
+    """A trial as a record, with its first `limit` entries; `via` is how its source was found."""
     return {
         **_source_fields(trial),
+        "via": via and line(via),
         "outcome": trial.outcome,
         "failure": trial.failure
         and {"cause": trial.failure.cause, "message": strip_controls(trial.failure.message)},

@@ -72,12 +72,13 @@ def try_once(file: Path | None, level: str | None, request: Request) -> int:
         return os.EX_OK
     end_with_reader()
     if isinstance(done, Discovery):
-        return _tell_nothing_found(request, done)
+        if done.best is None:
+            return _tell_nothing_found(request, done)
+        return _tell(request, done.best.trial, done.best.via, None, None)
     standings = None
     if kept is not None and kept.status is not None:
         standings, why_not = _standings(config, kept.source.id, done.entries)
-    _tell(request, done, standings, why_not if kept is not None else None)
-    return os.EX_OK if done.succeeded else 1
+    return _tell(request, done, None, standings, why_not if kept is not None else None)
 
 
 def _work(
@@ -109,8 +110,7 @@ async def _explored(
     candidates: Sequence[Candidate],
 ) -> Trial | Discovery:
     async with trying.open_bench(config, steps=request.steps, pauses=pauses) as bench:
-        discovery = await bench.discover(candidates, maker({"name": _NAME}, options), options.keys())
-    return discovery if discovery.best is None else discovery.best.trial
+        return await bench.discover(candidates, maker({"name": _NAME}, options), options.keys())
 
 
 def _meant(request: Request, why_not: str | None) -> Sequence[Candidate]:
@@ -151,12 +151,20 @@ def _standings(
         return None, str(error)
 
 
-def _tell(request: Request, trial: Trial, standings: dict[str, Standing] | None, why_not: str | None) -> None:
+def _tell(
+    request: Request,
+    trial: Trial,
+    via: str | None,
+    standings: dict[str, Standing] | None,
+    why_not: str | None,
+) -> int:
+    """Print `trial`; returns the exit status."""
     now = datetime.now(UTC)
+    status = os.EX_OK if trial.succeeded else 1
     if request.as_json:
-        print(json.dumps(trial_record(trial, standings, request.limit, now), indent=2))
-        return
-    print("\n".join(facts(trial, now)))
+        print(json.dumps(trial_record(trial, via, standings, request.limit, now), indent=2))
+        return status
+    print("\n".join(facts(trial, via)))
     if standings is not None:
         print(f"of these     {_counted(standings.values())}")
     elif why_not is not None:
@@ -172,6 +180,7 @@ def _tell(request: Request, trial: Trial, standings: dict[str, Standing] | None,
     if len(trial.entries) > request.limit:
         print(f"{len(trial.entries) - request.limit} more; --limit shows them")
     print("Nothing was stored.")
+    return status
 
 
 def _counted(standings: Collection[Standing]) -> str:

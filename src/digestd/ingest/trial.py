@@ -112,32 +112,36 @@ class Trials:
         except KeyError:
             words = f"the kind {source.spec.kind!r} is not installed here, or cannot be loaded; see the log"
             return Trial(source.spec, None, Failure("settings", words))
-        tried = kind.harmless(source)
-        nowhere = _Nowhere(first=first)
+        tried, nowhere = kind.harmless(source), _Nowhere(first=first)
         poller = self._poller(kind, tried, nowhere)
         self._hosts.budget(tried.id, tried.url, poller.spacing_of(tried))
         try:
             async with self._hosts.turn(tried.url, longest_pause=LONGEST_WAIT_SECONDS) as turn:
                 turn.start()
-                pace, began = _Pace(turn, self._steps), trio.current_time()
-                result = await poller.poll(Claim(tried, PollState(), _TOKEN, 0, 0), pace)
-                trial = _trial(source.spec, kind.steps, nowhere.records, unfinished=pace.ended)
-                failure = None if pace.ended else result.failure
+                began, pace = trio.current_time(), _Pace(turn, self._steps)
+                failure = await self._polled(poller, tried, pace, nowhere)
         except HostPaused as paused:
             return Trial(source.spec, None, failure_of(paused))
+        finally:
+            self._hosts.budget(tried.id, tried.url, None)
+        trial = _trial(source.spec, kind.steps, nowhere.records, unfinished=pace.ended)
+        seconds = trio.current_time() - began
+        if failure is None:
+            return replace(trial, seconds=seconds)
+        outcome: Outcome | None = None if failure.cause in PUT_OFF else "failed"
+        return replace(trial, outcome=outcome, failure=failure, seconds=seconds)
+
+    async def _polled(self, poller: Poller, source: Source, pace: _Pace, nowhere: _Nowhere) -> Failure | None:
+        """Why the poll failed, None where it did not."""
+        try:
+            result = await poller.poll(Claim(source, PollState(), _TOKEN, 0, 0), pace)
         # The border round all kinds, as round the sources of the daemon. What failed was recorded before.
         except Exception as bug:
             if not nowhere.records:
                 raise
             self._crashes.tell(CRASHED, bug, subject=source.name, now=trio.current_time(), source=source.name)
-            trial = _trial(source.spec, kind.steps, nowhere.records, unfinished=False)
-            failure = Failure("bug", (trial.words or "").partition(": ")[2])
-        finally:
-            self._hosts.budget(tried.id, tried.url, None)
-        outcome: Outcome | None = trial.outcome if failure is None else "failed"
-        if failure is not None and failure.cause in PUT_OFF:
-            outcome = None
-        return replace(trial, outcome=outcome, failure=failure, seconds=trio.current_time() - began)
+            return Failure("bug", (nowhere.records[-1].last_error or "").partition(": ")[2])
+        return None if pace.ended else result.failure
 
     def _poller(self, kind: _Observed, source: Source, nowhere: _Nowhere) -> Poller:
         metrics = Metrics(trio.current_time())
