@@ -192,6 +192,25 @@ def test_what_is_not_there_is_no_source_and_what_cannot_be_reached_may_be_one() 
         assert not discovery.conclusive, answer
 
 
+def test_what_a_page_leads_to_does_not_make_it_more_than_a_page() -> None:
+    discovery, _ = found({HOME: page("/feed"), f"{HOME}feed": 503})
+    assert discovery.best is None
+    assert discovery.conclusive
+
+
+def test_what_was_found_in_time_counts() -> None:
+    documents = {HOME: page("/a", "/b"), f"{HOME}a": rss("A"), f"{HOME}b": rss("B")}
+    discovery, _ = found(documents)
+    early = Discovery(others=[one for one in (discovery.best, *discovery.others) if one])
+    early.cut_off(120)
+    assert early.best is discovery.best
+    assert early.tried == []
+    nothing = Discovery(conclusive=True)
+    nothing.cut_off(120)
+    assert (nothing.best, nothing.conclusive) == (None, False)
+    assert nothing.tried == [Tried("all that may be there", "it takes longer than 120 s")]
+
+
 def test_a_host_is_asked_without_tls_only_where_nobody_listens_with_it() -> None:
     plain = "http://lab.example"
     discovery, _ = found(

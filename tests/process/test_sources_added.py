@@ -126,7 +126,15 @@ def test_a_name_and_a_place_that_cannot_be_reached_are_a_feed(shell: Shell) -> N
     url = f"http://127.0.0.1:{free_port()}/feed"
     done = shell.add("Later", url)
     assert (done.returncode, done.stdout, done.stderr) == (os.EX_OK, f"added 'Later'; {SOON}\n", "")
-    assert shell.rows() == [("Later", "feed", url, {})]
+    done = shell.add("Mastodon", f"{url}/@someone")
+    assert (done.returncode, done.stdout) == (os.EX_OK, f"added 'Mastodon'; {SOON}\n")
+    done = shell.add("Reddit", "r/netsec", "--option", f"base_url={url}")
+    assert (done.returncode, done.stdout) == (os.EX_OK, f"added 'Reddit'; {SOON}\n")
+    assert [row[1:3] for row in shell.rows()] == [
+        ("feed", url),
+        ("feed", f"{url}/@someone"),
+        ("reddit", f"{url}/r/netsec"),
+    ]
     # Nobody said how it is called, nor that it is one.
     done = shell.add(url)
     assert (done.returncode, done.stdout) == (1, "")
@@ -135,7 +143,7 @@ def test_a_name_and_a_place_that_cannot_be_reached_are_a_feed(shell: Shell) -> N
         "  Check the address in a browser, or give that of the feed. To add it all the same, say what it is:\n"
         "  digestd sources add NAME URL --kind feed   (or page, sitemap, …: docs/sources.md)\n"
     )
-    assert len(shell.rows()) == 1
+    assert len(shell.rows()) == 3
 
 
 def test_a_name_and_what_is_no_source_are_refused(shell: Shell) -> None:
@@ -242,6 +250,7 @@ def test_mistakes_in_a_command_are_told(shell: Shell) -> None:
     done = shell.add("@someone")
     assert done.returncode == 1
     assert "the account someone on X: " in done.stderr
+    assert shell.add("Someone", "@someone").returncode == 1
 
 
 def test_a_kind_of_a_third_party_recognises_its_places(shell: Shell) -> None:

@@ -279,11 +279,21 @@ def test_a_host_that_wants_to_be_left_alone_is_not_asked(tmp_path: Path) -> None
 
 
 def test_what_is_no_place_and_no_name_is_told(tmp_path: Path) -> None:
-    done = run(["sources", "test", "some words", "-c", settings(tmp_path)], tmp_path)
-    assert done.returncode == 2
-    plain = " ".join(done.stderr.split())
-    assert "no source is called so (there is no database" in plain
-    assert "'some words' is no place that is known; write a URL" in plain
+    file = settings(tmp_path)
+    done = run(["sources", "test", "some words", "-c", file], tmp_path)
+    database = tmp_path / "state" / "digestd.db"
+    assert (done.returncode, done.stdout) == (os.EX_UNAVAILABLE, "")
+    assert done.stderr == (
+        f"digestd: there is no database {database} yet; and the settings have no source called 'some words'\n"
+    )
+    run(["--once", "-c", file], tmp_path)
+    done = run(["sources", "test", "some words", "-c", file], tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        "digestd: no source is called 'some words', and 'some words' is no place that is known; write a URL, "
+    )
+    done = run(["sources", "test", "https://lab.example/", "--option", "lnks=a", "-c", file], tmp_path)
+    assert done.returncode == os.EX_CONFIG
 
 
 def test_an_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:

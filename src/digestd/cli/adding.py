@@ -15,6 +15,7 @@ from typing import Any
 import trio
 import typer
 
+from digestd import kinds
 from digestd.cli.places import as_kind, given_options, maker, name_of, shown_place, sources_meant, unused
 from digestd.cli.sourcing import SOON
 from digestd.cli.tables import looking, looking_into, prepared
@@ -95,11 +96,18 @@ def add(file: Path | None, level: str | None, request: Request) -> int:
         return ending.add(discovery.best.spec, discovery.best)
     if discovery.tried and all(one.problems for one in discovery.tried):
         raise ConfigurationError(discovery.tried[0].problems)
-    if request.name is not None and not discovery.conclusive and candidates[0].open:
-        # As long as nothing says otherwise it is what it was called: what cannot be reached now may be later.
-        get_logger().info("sources.add.unseen", tried=[f"{one.what}: {one.why}" for one in discovery.tried])
-        return ending.add(make(at(request.written)))
-    return ending.refuse_unfound()
+    unseen = _unseen(candidates, options)
+    if request.name is None or discovery.conclusive or unseen is None:
+        return ending.refuse_unfound()
+    get_logger().info("sources.add.unseen", tried=[f"{one.what}: {one.why}" for one in discovery.tried])
+    return ending.add(make(unseen))
+
+
+def _unseen(candidates: Sequence[Candidate], options: Mapping[str, Any]) -> Candidate | None:
+    """As what a place is added that could not be asked just now: as what its form says, else as a feed."""
+    meant = next((one for one in candidates if one.open), candidates[0])
+    can_be_polled = meant.kind in kinds.registered() and (meant.needs is None or meant.needs in options)
+    return meant if can_be_polled else None
 
 
 def _looked(config: Configuration) -> tuple[list[SourceSpec], Mapping[str, float]]:

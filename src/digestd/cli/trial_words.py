@@ -71,7 +71,7 @@ def found_line(find: Find, now: datetime) -> str:
         " ".join(piece for piece in (what, named) if piece),
         f"{count} {'entry' if count == 1 else 'entries'}{' so far' if trial.unfinished else ''}",
         newest and f"the newest {distance(newest, now)}",
-        find.via,
+        find.via and line(find.via, 2_000),
     ]
     return ", ".join(piece for piece in pieces if piece)
 

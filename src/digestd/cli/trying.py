@@ -19,7 +19,7 @@ from digestd.cli.tables import looking, prepared, print_table
 from digestd.cli.trial_words import facts, line, rows, trial_record, tried_lines, tried_records
 from digestd.config import Configuration
 from digestd.daemon import trying
-from digestd.errors import ConfigurationError, StoreError
+from digestd.errors import ConfigurationError, DigestdError, StoreError, StoreUnavailable
 from digestd.feed.recognising import Candidate
 from digestd.ingest.discovery import Discovery
 from digestd.ingest.trial import Trial
@@ -60,9 +60,9 @@ def try_once(file: Path | None, level: str | None, request: Request) -> int:
     options = given_options(request.options)
     # What goes wrong is what is printed.
     config = prepared(file, level or "ERROR")
-    kept, pauses, why_not = _kept(config, request.written)
+    kept, pauses, trouble = _kept(config, request.written)
     if kept is None:
-        done = trying.run(_work(config, request, pauses, options, why_not))
+        done = trying.run(_work(config, request, pauses, options, trouble))
     elif request.kind is None and not options:
         done = trying.run(partial(_tried, config, request, pauses, kept.source, first=kept.is_new))
     else:
@@ -75,10 +75,11 @@ def try_once(file: Path | None, level: str | None, request: Request) -> int:
         if done.best is None:
             return _tell_nothing_found(request, done)
         return _tell(request, done.best.trial, done.best.via, None, None)
-    standings = None
-    if kept is not None and kept.status is not None:
-        standings, why_not = _standings(config, kept.source.id, done.entries)
-    return _tell(request, done, None, standings, why_not if kept is not None else None)
+    if kept is None:
+        return _tell(request, done, None, None, None)
+    if kept.status is None:
+        return _tell(request, done, None, None, str(trouble or "the database does not know it yet"))
+    return _tell(request, done, None, *_standings(config, kept.source.id, done.entries))
 
 
 def _work(
@@ -86,11 +87,11 @@ def _work(
     request: Request,
     pauses: Mapping[str, float],
     options: Mapping[str, object],
-    why_not: str | None,
+    trouble: StoreError | None,
 ) -> Callable[[], Awaitable[Trial | Discovery]]:
     """What is to be done at a place: a poll of the kind that was said, or finding out."""
     if request.kind is None:
-        return partial(_explored, config, request, pauses, options, _meant(request, why_not))
+        return partial(_explored, config, request, pauses, options, _meant(request.written, trouble))
     spec = maker({"name": _NAME}, options)(as_kind(request.written, request.kind))
     return partial(_tried, config, request, pauses, Source(0, spec, "cli"), first=True)
 
@@ -113,32 +114,35 @@ async def _explored(
         return await bench.discover(candidates, maker({"name": _NAME}, options), options.keys())
 
 
-def _meant(request: Request, why_not: str | None) -> Sequence[Candidate]:
+def _meant(written: str, trouble: StoreError | None) -> Sequence[Candidate]:
     try:
-        return sources_meant(request.written)
+        return sources_meant(written)
     except ValueError as error:
-        unsure = f" ({line(why_not)})" if why_not else ""
-        raise typer.BadParameter(f"no source is called so{unsure}, and {error}") from None
+        if trouble is not None:
+            # It may be the name of a source that only the database knows.
+            words = f"{trouble}; and the settings have no source called {shown_place(written)!r}"
+            raise StoreUnavailable(words) from None
+        raise DigestdError(f"no source is called {shown_place(written)!r}, and {error}") from None
 
 
-def _kept(config: Configuration, name: str) -> tuple[_Kept | None, Mapping[str, float], str | None]:
+def _kept(config: Configuration, name: str) -> tuple[_Kept | None, Mapping[str, float], StoreError | None]:
     """The source called `name`, None for none; the hosts that want to be left alone; and why the database does not tell
     of either."""
-    status, pauses, why_not = None, dict[str, float](), None
+    status, pauses, trouble = None, dict[str, float](), None
     try:
         with looking(config) as view:
             status, pauses = next(iter(view.sources(name)), None), view.pauses()
     except StoreError as error:
-        why_not = str(error)
+        trouble = error
     spec = next((one for one in config.sources if one.name == name), None)
     if spec is None:
-        return (None if status is None else _Kept(status.source, status)), pauses, why_not
+        return (None if status is None else _Kept(status.source, status)), pauses, trouble
     # The file has the last word: a daemon that has not read it yet will.
     same = status is not None and (status.source.spec.kind, status.source.spec.url) == (spec.kind, spec.url)
     if status is None or not same:
-        return _Kept(Source(0, spec)), pauses, why_not or "the database does not know it yet"
+        return _Kept(Source(0, spec)), pauses, trouble
     source = Source(status.source.id, spec, effective_url=status.source.effective_url)
-    return _Kept(source, status), pauses, why_not
+    return _Kept(source, status), pauses, trouble
 
 
 def _standings(

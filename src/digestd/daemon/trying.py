@@ -56,8 +56,10 @@ class Bench:
             options=options,
             is_secret=self._config.secrets.wanted_by,
         )
-        with trio.move_on_after(DISCOVERY_SECONDS):
+        with trio.move_on_after(DISCOVERY_SECONDS) as deadline:
             await explorer.explore(candidates)
+        if deadline.cancelled_caught:
+            explorer.found.cut_off(DISCOVERY_SECONDS)
         return explorer.found
 
 

@@ -62,17 +62,21 @@ class Tried:
 @dataclass(slots=True)
 class Discovery:
     """What came of looking: the `best` find, `others` that it was chosen from, feeds that were named and `not_asked`,
-    and all that was `tried` in vain before."""
+    and all that was `tried` in vain before. Where nothing was found, `conclusive` says that there is nothing."""
 
     best: Find | None = None
     others: list[Find] = field(default_factory=list)
     not_asked: list[str] = field(default_factory=list)
     tried: list[Tried] = field(default_factory=list)
+    conclusive: bool = False
 
-    @property
-    def conclusive(self) -> bool:
-        """Whether nothing was found because there is nothing."""
-        return self.best is None and bool(self.tried) and all(one.conclusive for one in self.tried)
+    def cut_off(self, seconds: float) -> None:
+        """Say that no more was tried after so many `seconds`: the first of what was found by then is the best."""
+        if self.best is None and self.others:
+            self.best = self.others.pop(0)
+        if self.best is None:
+            self.conclusive = False
+            self.tried.append(Tried("all that may be there", f"it takes longer than {seconds:g} s"))
 
 
 class Polls(Protocol):
@@ -125,6 +129,8 @@ class Explorer:
             if candidate.plain and not self._unconnected:
                 continue
             find = await self._try(candidate)
+            # What the place itself says decides, and not where else it leads.
+            self.found.conclusive = find is None and self.found.tried[-1].conclusive
             if find is None and candidate.open and candidate.url is not None:
                 find = await self._look_further(candidate, candidate.url)
             if find is not None:
