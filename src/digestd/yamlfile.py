@@ -63,6 +63,15 @@ def read_yaml(path: Path) -> Any:
     raise ConfigurationError([f"{path}: {problem}"])
 
 
+def read_value(text: str) -> Any:
+    """The YAML (or JSON) value that `text` is, as plain Python data. Raises ValueError, with a sentence that repeats
+    nothing of it."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - made of the safe loader
+    except (yaml.YAMLError, RecursionError):
+        raise ValueError("is no YAML value; put it into quotes of its own") from None
+
+
 def _parse(path: Path, text: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - made of the safe loader

@@ -12,6 +12,20 @@ app = typer.Typer(rich_markup_mode=None, context_settings=HELP_NAMES)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `digestd sources` lists it.")]
 
+Kind = Annotated[
+    str | None,
+    typer.Option(metavar="KIND", help="How it is read; found out where it is left out.", show_default=False),
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="KEY=VALUE",
+        help="An option of its kind, VALUE as in YAML (repeatable).",
+        show_default=False,
+    ),
+]
+
 
 @app.callback(invoke_without_command=True)
 def sources(
@@ -43,6 +57,7 @@ def sources(
       digestd sources show "Fortinet PSIRT"
       digestd sources --csv > sources.csv
       digestd sources add "Example PSIRT" https://psirt.example.com/feed.xml
+      digestd sources test https://psirt.example.com/
       digestd sources poll "Fortinet PSIRT"
     """
     file, level = either(context, config, log_level)
@@ -78,11 +93,16 @@ def show(
 @app.command("add")
 def add(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Shown everywhere, unique.")],
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where it is.")],
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME] URL",
+            help="Where it is, and before that how it is called: unique; left out, as the source calls itself.",
+        ),
+    ],
     config: Config = None,
     log_level: Level = None,
-    kind: Annotated[str, typer.Option(metavar="KIND", help="How it is read.")] = "feed",
+    kind: Kind = None,
     category: Annotated[str | None, typer.Option(metavar="WORD", help="A word of yours to sort by.")] = None,
     language: Annotated[
         str | None, typer.Option(metavar="TAG", help="Of its articles: en, de, pt-BR.")
@@ -93,25 +113,72 @@ def add(
     jitter_seconds: Annotated[
         float | None, typer.Option(min=0, metavar="N", help="Plus up to so much.")
     ] = None,
+    option: Options = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be added, and add nothing.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Add a source that stands in no file.
 
+    URL is that of a feed, of a page, of a sitemap; or @name@instance, r/subreddit, name.bsky.social, ./directory, nvd,
+    kev, ghsa, hackernews. It is asked what it is: a page leads to the feed that it advertises, or is read as a list of
+    articles. With --kind nothing is asked. A URL with a NAME that cannot be reached just now is added as a feed.
+
     \b
-    Example:
+    Examples:
+      digestd sources add https://psirt.example.com/
       digestd sources add "Example PSIRT" https://psirt.example.com/feed.xml --interval-seconds 900
+      digestd sources add @briankrebs@infosec.exchange --dry-run
+      digestd sources add r/netsec+blueteamsec
+      digestd sources add "NVD" nvd --kind nvd --option 'key={env: NVD_API_KEY}'
     """
-    from digestd.cli import sourcing
+    from digestd.cli import adding
 
     entry = {
-        "name": name,
-        "url": url,
-        "kind": kind,
         "category": category,
         "language": language,
         "interval_seconds": interval_seconds,
         "jitter_seconds": jitter_seconds,
     }
-    raise typer.Exit(sourcing.add(*either(context, config, log_level), entry))
+    request = adding.read_request(places, kind, option or (), entry, dry_run=dry_run, as_json=as_json)
+    raise typer.Exit(adding.add(*either(context, config, log_level), request))
+
+
+@app.command("test")
+def try_once(
+    context: typer.Context,
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL-or-NAME", help="A source as `digestd sources` lists it, or what `add` takes."
+        ),
+    ],
+    config: Config = None,
+    log_level: Level = None,
+    kind: Kind = None,
+    option: Options = None,
+    steps: Annotated[
+        int, typer.Option(min=1, max=100, metavar="N", help="Of a poll at most N requests or pages.")
+    ] = 3,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="Show at most N entries.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Poll a source once, store nothing, and show what would be kept.
+
+    It is asked as if for the first time, without validators. Exits 0 where the poll succeeds, and 1 where it fails.
+
+    \b
+    Examples:
+      digestd sources test "Fortinet PSIRT"
+      digestd sources test https://psirt.example.com/ --limit 5
+      digestd sources test https://lab.example.com/research/ --kind page --option 'links=h2 a'
+      digestd sources test r/netsec --json
+    """
+    from digestd.cli import trying
+
+    request = trying.Request(place, kind, tuple(option or ()), steps, limit, as_json)
+    raise typer.Exit(trying.try_once(*either(context, config, log_level), request))
 
 
 @app.command("enable")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from digestd.errors import StoreUnavailable
 from digestd.feed.text import strip_controls
 from digestd.model import SourceStatus
 from digestd.store import Store
+from digestd.store.looking import Look, look
 from digestd.store.owner import current_owner
 from digestd.store.sql import open_store
 
@@ -43,6 +44,12 @@ def looking_into(config: Configuration, *, create_file: bool = False) -> Abstrac
         create_file=create_file,
         connect_timeout_seconds=database.connect_timeout_seconds,
     )
+
+
+def looking(config: Configuration) -> AbstractContextManager[Look]:
+    """The database, for a command that changes nothing of it: see :func:`digestd.store.looking.look`."""
+    database = config.settings.database
+    return look(database_url(database, os.environ), database.connect_timeout_seconds)
 
 
 async def kept_sources(config: Configuration) -> list[SourceStatus]:

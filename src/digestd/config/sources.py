@@ -22,6 +22,10 @@ from digestd.errors import ConfigurationError
 from digestd.model import SourceSpec
 from digestd.yamlfile import read_yaml
 
+_BY_REFERENCE = (
+    "a secret on a command line is for everyone to read: give it as {env: VARIABLE}, or in a settings file"
+)
+
 
 class SourceEntry(Section):
     """One source as it stands in a file."""
@@ -159,12 +163,19 @@ def _known(kind: str, kinds: Collection[str]) -> str:
 
 
 def checked_source(
-    data: Mapping[str, Any], kinds: Collection[str], schema_of: SchemaOf = no_schema
+    data: Mapping[str, Any],
+    kinds: Collection[str],
+    schema_of: SchemaOf = no_schema,
+    *,
+    references_only: bool = False,
 ) -> SourceSpec:
-    """The source that `data` describes, as an item of a file does. Raises
-    :class:`digestd.errors.ConfigurationError` with every mistake in it."""
+    """The source that `data` describes, as an item of a file does; with `references_only` no secret may stand in it
+    itself. Raises :class:`digestd.errors.ConfigurationError` with every mistake in it."""
     sources = SourceList(kinds, schema_of)
     sources.add([dict(data)], "the command")
+    if references_only:
+        places = (place.rpartition(": ")[2] for place in sources.literals)
+        sources.problems += [f"options: {place}: {_BY_REFERENCE}" for place in places]
     if sources.problems:
         raise ConfigurationError(
             [problem.replace("the command: sources[0] ", "") for problem in sources.problems]

@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
+
+import trio
 
 from digestd.errors import StoreUnavailable, Uncounted
-from digestd.feed.budget import Bought, Exhausted, Expense, Limits
+from digestd.feed import budget
+from digestd.feed.budget import Account, Bought, Exhausted, Expense, Limits
 from digestd.store import Budgets
 
 RETRY_SECONDS = 60.0
 """After how long who could not be told is asked again."""
+
+
+class OwnBudgets:
+    """An implementation of :class:`digestd.kinds.Budgets` for who shares them with nobody, by the clock `now`, and
+    for as long as it lives."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self.accounts: dict[str, Account] = {}
+        self._now = now
+
+    async def buy(self, key: str, expense: Expense, limits: Limits) -> Bought | Exhausted:
+        """See :meth:`digestd.kinds.Budgets.buy`."""
+        await trio.lowlevel.checkpoint()
+        answer = budget.buy(self.accounts.get(key), key, expense, limits, self._now())
+        if isinstance(answer, Exhausted):
+            return answer
+        self.accounts[key], bought = answer
+        return bought
+
+    async def settle(self, bought: Bought, actual: Expense) -> None:
+        """See :meth:`digestd.kinds.Budgets.settle`."""
+        await trio.lowlevel.checkpoint()
+        account = self.accounts.get(bought.key)
+        if account is not None:
+            self.accounts[bought.key] = budget.settle(account, bought, actual)
+
+    async def close(self, key: str, seconds: float, because: str) -> None:
+        """See :meth:`digestd.kinds.Budgets.close`."""
+        await trio.lowlevel.checkpoint()
+        self.accounts[key] = budget.close(self.accounts.get(key), seconds, because, self._now())
 
 
 class SharedBudgets:

@@ -3,12 +3,14 @@
 A kind is registered in the entry-point group `digestd.kinds` under its name, as a callable that takes
 :class:`Tools` and gives a :class:`Kind`; digestd's own kinds are registered the same way. The callable (mostly the
 class itself) may have an attribute `options`: a :class:`~digestd.config.kind_options.KindOptions`, by which the options
-of its sources are checked wherever settings are read.
+of its sources are checked wherever settings are read. It may have another one, `recognise`: a function that is given
+what an operator wrote to say where a source is (one line, no control characters), and tells the source of the kind that
+it means, as a mapping with `url`, `options` or both, and `what` it is in words; None for what is nothing of the kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint, entry_points
@@ -19,6 +21,8 @@ from pydantic import BaseModel
 from digestd.config.kind_options import kept_options
 from digestd.errors import HTTPStatus, SourceError, WrongOptions
 from digestd.feed.budget import Bought, Exhausted, Expense, Limits
+from digestd.feed.recognising import Candidate
+from digestd.feed.text import line_of, strip_controls
 from digestd.log import get_logger
 from digestd.model import Document, Failure, PollState, Response, Source, Step
 
@@ -195,6 +199,9 @@ class Kind(Protocol):
     One that can say something better than a failure where a secret of its source is not there (a variable that is not
     set) has a method `without_secrets(self, source: Source, state: PollState, reason: str) -> Step`, which is called in
     place of :meth:`step`.
+
+    One that changes something elsewhere than in the store (it moves files) has a method `harmless(self, source: Source)
+    -> Source`: the same source, polled as which nothing is changed.
     """
 
     async def step(self, source: Source, state: PollState, http: Http) -> Step:
@@ -276,6 +283,45 @@ def load(names: frozenset[str], tools: Tools) -> Mapping[str, Kind]:
                 raise
             get_logger().exception("worker.kind.broken", kind=name, effect="its sources are not polled")
     return kinds
+
+
+class Lazily(Mapping[str, Kind]):
+    """The kinds that are installed, each imported and built with `tools` when it is first wanted. Raises KeyError for
+    one that is not installed, or cannot be imported: the log names it."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._built: dict[str, Kind] = {}
+
+    def __getitem__(self, name: str) -> Kind:
+        if name not in self._built:
+            self._built.update(load(frozenset({name}), self._tools))
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(registered())
+
+    def __len__(self) -> int:
+        return len(registered())
+
+
+def recognised(written: str) -> list[Candidate]:
+    """The sources of third parties' kinds that `written` may mean. Imports these kinds; one that cannot be imported, or
+    raises, is named in the log and has no say."""
+    found = []
+    for name, point in sorted(registered().items()):
+        if _is_ours(point):
+            continue
+        try:
+            recognise = getattr(point.load(), "recognise", None)
+            said = None if recognise is None else recognise(written)
+            if said is not None:
+                what = strip_controls(line_of(str(said.get("what") or f"a source of the kind {name}"), 200))
+                found.append(Candidate(name, what, said.get("url"), dict(said.get("options") or {})))
+        # The border to foreign code: whatever it raises is its own matter.
+        except Exception:  # noqa: BLE001 - see above
+            get_logger().exception("worker.kind.broken", kind=name, effect="it recognises nothing")
+    return found
 
 
 def _is_ours(point: EntryPoint) -> bool:

@@ -14,7 +14,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
@@ -93,6 +93,11 @@ class FileKind:
         self._now = tools.now
         self._threads = trio.CapacityLimiter(_READERS)
         self._hands = trio.CapacityLimiter(_READERS)
+
+    def harmless(self, source: Source) -> Source:
+        """See :class:`digestd.kinds.Kind`: what was read is moved nowhere."""
+        options = {name: value for name, value in source.spec.options.items() if name != "done"}
+        return replace(source, spec=replace(source.spec, options=options))
 
     async def step(self, source: Source, state: PollState, http: Http) -> Step:
         """See :meth:`digestd.kinds.Kind.step`. Nothing is asked for over the network."""

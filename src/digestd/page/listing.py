@@ -24,6 +24,7 @@ from digestd.feed.identity import LONGEST_TITLE
 from digestd.feed.link import absolute_link
 from digestd.feed.text import collapse, line_of
 from digestd.model import Document, Entry
+from digestd.page.advertised import advertised, base_of
 from digestd.page.canonical import without_tracking
 from digestd.page.charset import decode_html
 from digestd.page.selector import xpath_of
@@ -37,11 +38,7 @@ PLAUSIBLE = 2
 """From so many on it does where no other looks more like one, and it is not the only one."""
 
 _LINKS = XPath("//body//a[@href]")
-_BASE = XPath("string((//base[@href])[1]/@href)")
-_FEEDS = XPath("//link[@href and @type]")
-_FEED_TYPES = frozenset(
-    {"application/rss+xml", "application/atom+xml", "application/rdf+xml", "application/feed+json"}
-)
+_LONGEST_FEED_URL = 300
 _MOST_LOOKED_AT = 5_000
 _BOX_LEVELS = 6
 _MOST_TEXTS, _LONGEST_BOX = 100, 1_000
@@ -105,7 +102,7 @@ def read_listing(
     :func:`~digestd.page.tree.parse_page` raises.
     """
     tree = parse_page(decode_html(body, content_type))
-    base = _base_of(tree, url)
+    base = base_of(tree, url)
     links = _links(_LINKS(tree)[:_MOST_LOOKED_AT], base, url)
     sure = True
     if selector is None:
@@ -140,11 +137,6 @@ def read_listing(
             "sure": sure,
         },
     )
-
-
-def _base_of(tree: Tree, url: str) -> str:
-    # The first one counts (HTML, 4.2.3).
-    return absolute_link(url, str(_BASE(tree))) or url
 
 
 def _links(elements: Iterable[Tree], base: str, url: str) -> dict[str, _Found]:
@@ -367,10 +359,4 @@ def _date_in(box: Tree) -> str | None:
 
 
 def _advertised(tree: Tree, base: str, url: str) -> str | None:
-    for link in _FEEDS(tree):
-        media_type = link.get("type", "").partition(";")[0].strip().lower()
-        if media_type in _FEED_TYPES and "alternate" in link.get("rel", "").lower().split():
-            feed = absolute_link(base, link.get("href", ""))
-            if feed is not None and feed != url and len(feed) <= 300:
-                return feed
-    return None
+    return next((feed for feed, _ in advertised(tree, base, url) if len(feed) <= _LONGEST_FEED_URL), None)
