@@ -244,17 +244,18 @@ async def test_lists_of_articles_stay_on_indexes(large: SqlBench, query: Article
 
 
 async def test_versions_are_found_by_their_article(large: SqlBench) -> None:
-    (revised,) = await large.store.articles(ArticleQuery(revised=True, limit=1))
+    # Other tests revise some, too.
+    found = await large.store.articles(ArticleQuery(revised=True, limit=100))
+    revised = next(article for article in found if article.changes == {"title": ["a", "b"]})
     statements, tables = await plan_of(large, large.store.article_versions(revised.id))
     assert tables == set()
     assert len(await large.store.article_versions(revised.id)) == 1
-    assert revised.changes == {"title": ["a", "b"]}
     again = entry("guid 7", "Another title")
     for edited in (entry("guid 7"), again, entry("guid 7"), again, entry("guid 7"), again):
         claim = await taken(large.store, 60_000, force=True)
         statements, tables = await plan_of(large, large.store.record([step(claim, edited)]))
         assert tables == set()
-    assert any("article_versions.changes" in statement for statement, _ in statements)
+    assert any("SELECT article_versions.id" in statement for statement, _ in statements)
     kept = await large.store.articles(ArticleQuery(source="s60000", revised=True, limit=1))
     assert (await plan_of(large, large.store.delete_articles([kept[0].id])))[1] == set()
 
