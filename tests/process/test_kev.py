@@ -109,7 +109,7 @@ def test_killed_while_it_records_it_keeps_one_version_for_each_change(
         site = publishers["cisa"]
         file = write(tmp_path, f"{{base_url: '{site.url}'}}")
         environ = {**database.environ, "WORKER_INTERVAL_SECONDS": "1", "WORKER_JITTER_SECONDS": "0"}
-        for _ in range(6):
+        for _ in range(4):
             with Digestd(["-c", file], tmp_path, environ) as daemon:
                 # One poll comes to its end each time: what never does is put off.
                 asked = len(site.log)

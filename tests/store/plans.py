@@ -42,6 +42,11 @@ _POLLS = """INSERT INTO fetches (source_id, fetched_at, outcome, seconds, body_b
 unchanged_before, schedule_reason, next_delay_seconds)
 SELECT i, {polled}, CASE WHEN i % 5 = 0 THEN 'failed' ELSE 'fetched' END, 0.3, 30000, 2, 0, 3, 'interval', 300
 FROM ({numbers}) AS numbers"""
+# One in fifty articles of the sources from 50,000 on.
+_REVISED = "UPDATE articles SET updates = 1, updated_at = fetched_at WHERE source_id >= 50000 AND id % 50 = 7"
+_VERSIONS = """INSERT INTO article_versions (source_id, article_id, number, title, content, said_at, replaced_at,
+changes) SELECT source_id, id, 1, 'Another title', 'It said so', fetched_at, updated_at, '{{"title": ["a", "b"]}}'
+FROM articles WHERE updates = 1"""
 _DIGEST = {"sqlite": "printf('%064x', i)", "postgresql": "lpad(to_hex(i), 64, '0')"}
 _SECONDS_AGO = {
     "sqlite": "strftime('%Y-%m-%dT%H:%M:%S.000000+00:00', 'now', '-' || (i * {step}) || ' seconds')",
@@ -54,10 +59,13 @@ _NOT_OURS = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
 # the list has a limit or is of the key alone.
 _FULL_LOOKS = {
     "sqlite": re.compile(
-        r"^SCAN (sources|articles|hosts|entries_set_aside|fetches)\b(?! USING (COVERING )?INDEX "
-        r"(ix_articles_(pending|waiting|extraction_owner|fetched_at|source_id_published_at)|ix_fetches_source_id_id)\b)"
+        r"^SCAN (sources|articles|article_versions|hosts|entries_set_aside|fetches)\b(?! USING (COVERING )?INDEX "
+        r"(ix_articles_(pending|waiting|extraction_owner|fetched_at|source_id_published_at|revised)|"
+        r"ix_fetches_source_id_id)\b)"
     ),
-    "postgresql": re.compile(r"Seq Scan on (sources|articles|hosts|entries_set_aside|fetches)\b"),
+    "postgresql": re.compile(
+        r"Seq Scan on (sources|articles|article_versions|hosts|entries_set_aside|fetches)\b"
+    ),
 }
 
 
@@ -70,6 +78,12 @@ def fill_sources(bench: SqlBench, count: int, moment: datetime) -> None:
 def fill_set_aside(bench: SqlBench, count: int, moment: datetime) -> None:
     """Set one entry aside for each of the first `count` sources."""
     _fill(bench, _SET_ASIDE, 1, count, moment)
+
+
+def fill_versions(bench: SqlBench, moment: datetime) -> None:
+    """Revise some of the articles, once each."""
+    for statement in (_REVISED, _VERSIONS):
+        _fill(bench, statement, 0, 0, moment)
 
 
 def fill_polls(bench: SqlBench, count: int, moment: datetime) -> None:

@@ -154,6 +154,12 @@ async def test_a_clock_in_the_text_costs_few_versions_and_hides_no_revision(benc
     assert (await versions(bench))[-1].changes["severity"] == ["CRITICAL", "MEDIUM"]
     assert await serve(bench, source_id, advisory("at 101", FACTS)) == Recorded(0, 0)
     assert await serve(bench, source_id, advisory("at 102", None)) == Recorded(0, 0)
+    # Facts in another order say the same; where none were known, it is followed once.
+    bench.change(one(bench.articles())["id"], facts={"fixed": ["a", "b"]})
+    assert await serve(bench, source_id, advisory("at 103", {"fixed": ["b", "a"]})) == Recorded(0, 0)
+    bench.change(one(bench.articles())["id"], facts=None)
+    assert await serve(bench, source_id, advisory("at 104", {"fixed": ["b"]})) == Recorded(0, 1)
+    assert await serve(bench, source_id, advisory("at 105", {"fixed": ["b"]})) == Recorded(0, 0)
 
 
 async def test_many_articles_are_revised_in_one_step(bench: Bench) -> None:

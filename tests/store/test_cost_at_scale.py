@@ -34,6 +34,7 @@ from store.plans import (
     fill_polls,
     fill_set_aside,
     fill_sources,
+    fill_versions,
     looked_through,
     pages_read,
     sent,
@@ -73,6 +74,7 @@ async def fill(url: str) -> Filled:
         analyse(bench)
         pages = await pages_of_poll(bench) if bench.engine.dialect.name == "postgresql" else None
         fill_articles(bench, FEW_ARTICLES, ARTICLES - 1, PAST)
+        fill_versions(bench, PAST)
         analyse(bench)
         return Filled(url, pages)
 
@@ -103,6 +105,7 @@ async def pages_of_poll(bench: SqlBench) -> int:
     untried = f"DELETE FROM articles WHERE source_id = {POLLED} AND extraction_attempts = 0"
     pages = pages_read(bench, statements, after=f"{untried} AND guid = 'new'")
     with bench.engine.begin() as connection:
+        connection.exec_driver_sql(f"DELETE FROM article_versions WHERE source_id = {POLLED}")
         connection.exec_driver_sql(untried)
         connection.exec_driver_sql("ALTER TABLE articles RESET (fillfactor)")
     return pages
@@ -229,6 +232,8 @@ LISTS: dict[str, ArticleQuery] = {
     "source": ArticleQuery(source="s77", limit=21),
     "source and since": ArticleQuery(source="s77", since=PAST, limit=21),
     "article": ArticleQuery(ids=(77,)),
+    "revised": ArticleQuery(revised=True, limit=21),
+    "revised since": ArticleQuery(revised=True, since=PAST, limit=21),
 }
 STATES: tuple[Extraction, ...] = ("pending", "failed", "skipped")
 
@@ -236,6 +241,23 @@ STATES: tuple[Extraction, ...] = ("pending", "failed", "skipped")
 @pytest.mark.parametrize("query", LISTS.values(), ids=LISTS)
 async def test_lists_of_articles_stay_on_indexes(large: SqlBench, query: ArticleQuery) -> None:
     assert (await plan_of(large, large.store.articles(query)))[1] == set()
+
+
+async def test_versions_are_found_by_their_article(large: SqlBench) -> None:
+    # Other tests revise some, too.
+    found = await large.store.articles(ArticleQuery(revised=True, limit=100))
+    revised = next(article for article in found if article.changes == {"title": ["a", "b"]})
+    statements, tables = await plan_of(large, large.store.article_versions(revised.id))
+    assert tables == set()
+    assert len(await large.store.article_versions(revised.id)) == 1
+    again = entry("guid 7", "Another title")
+    for edited in (entry("guid 7"), again, entry("guid 7"), again, entry("guid 7"), again):
+        claim = await taken(large.store, 60_000, force=True)
+        statements, tables = await plan_of(large, large.store.record([step(claim, edited)]))
+        assert tables == set()
+    assert any("SELECT article_versions.id" in statement for statement, _ in statements)
+    kept = await large.store.articles(ArticleQuery(source="s60000", revised=True, limit=1))
+    assert (await plan_of(large, large.store.delete_articles([kept[0].id])))[1] == set()
 
 
 @pytest.mark.parametrize("extraction", STATES)

@@ -10,7 +10,7 @@ from typing import Any
 from digestd.feed.identity import Assignment
 from digestd.feed.revision import is_text_only, superfluous
 from digestd.model import ArticleVersion
-from digestd.store.entries import changed_article, version_before
+from digestd.store.entries import changed_article, follows, version_before
 
 Row = dict[str, Any]
 
@@ -28,10 +28,7 @@ class MemoryVersions:
         return {
             one.article_id: one
             for one in assignments
-            if one.article_id is not None
-            and (
-                one.changed or (one.held_back and one.entry.facts != self._articles[one.article_id]["facts"])
-            )
+            if one.article_id is not None and follows(one, self._articles[one.article_id])
         }
 
     def before(self, article_id: int, one: Assignment, now: datetime) -> Row:

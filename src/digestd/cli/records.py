@@ -33,12 +33,12 @@ class ArticleRecord(TypedDict):
     published_from: str
     fetched_at: str | None
     updated_at: str | None
-    revision: str | None
     extraction: str
     extraction_attempts: int
     extraction_error: str | None
     next_extraction_at: str | None
     characters: int | None
+    revision: str | None
 
 
 class SetAsideRecord(TypedDict):
@@ -133,12 +133,12 @@ def article_record(article: Article) -> ArticleRecord:
         "published_from": article.published_from,
         "fetched_at": stamp(article.fetched_at),
         "updated_at": stamp(article.updated_at),
-        "revision": revision_of(article),
         "extraction": article.extraction,
         "extraction_attempts": article.extraction_attempts,
         "extraction_error": article.extraction_error,
         "next_extraction_at": stamp(article.next_extraction_at),
         "characters": len(article.text) if article.text is not None else None,
+        "revision": revision_of(article),
     }
 
 

@@ -9,9 +9,13 @@ from typing import Any, TypedDict
 from digestd.cli.tables import print_table, stamp
 from digestd.digest.excerpt import heading
 from digestd.digest.moments import distance
+from digestd.digest.text import shorten
 from digestd.feed.revision import told
 from digestd.masking import mask_url
 from digestd.model import Article, ArticleVersion
+
+# An advisory may change in twenty ways at one time, each of them in many words.
+_LONGEST_CELL = 300
 
 
 class VersionRecord(TypedDict):
@@ -69,7 +73,7 @@ def print_revised(articles: Sequence[Article], now: datetime) -> None:
             distance(article.updated_at, now) if article.updated_at else "",
             article.source_name,
             article.title or heading(article.text or ""),
-            revision_of(article) or "",
+            shorten(revision_of(article) or "", _LONGEST_CELL),
         )
         for article in articles
     )

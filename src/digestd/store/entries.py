@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from digestd.feed.identity import Assignment
 from digestd.feed.revision import LONGEST_TEXT, changed_facts, cut, sound_facts
 from digestd.model import Entry
 from digestd.store.text import storable
@@ -100,6 +101,14 @@ def changed_article(entry: Entry, now: datetime, *, updates: int) -> Mapping[str
         return changes
     dates = {"published_at": published_at, "published_raw": entry.published_raw, "published_from": "entry"}
     return changes | dates
+
+
+def follows(one: Assignment, row: Mapping[str, Any]) -> bool:
+    """Whether the article whose columns are `row` follows the entry of `one`: also one that was updated too often,
+    where the facts say something else or were not known."""
+    if one.changed or not one.held_back:
+        return one.changed
+    return row["facts"] is None or bool(changed_facts(row["facts"], one.entry.facts))
 
 
 def version_before(row: Mapping[str, Any], entry: Entry, now: datetime, *, updates: int) -> Mapping[str, Any]:

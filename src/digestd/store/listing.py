@@ -6,25 +6,27 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
-from digestd.model import Article
+from digestd.model import Article, Changes
 from digestd.store import ArticleQuery
+from digestd.store.chunks import chunks
 from digestd.store.schema import NOT_DONE, REVISED, article_versions, articles, sources
 
 _kept = articles.c
 _ELSEWHERE = ("source_name", "changes")
 _SHOWN = tuple(field.name for field in fields(Article) if field.name not in _ELSEWHERE)
-# The version that the last update replaced, if it is there, says what that changed.
-_LAST = and_(
-    article_versions.c.article_id == _kept.id,
-    article_versions.c.source_id == _kept.source_id,
-    article_versions.c.number == _kept.updates,
+_ARTICLES = select(sources.c.name.label("source_name"), *(_kept[name] for name in _SHOWN)).join_from(
+    articles, sources, sources.c.id == _kept.source_id
 )
-_ARTICLES = (
-    select(sources.c.name.label("source_name"), article_versions.c.changes, *(_kept[name] for name in _SHOWN))
-    .join_from(articles, sources, sources.c.id == _kept.source_id)
-    .outerjoin(article_versions, _LAST)
+# What the last update changed, where the version that it replaced is there.
+_CHANGES = (
+    select(article_versions.c.article_id, article_versions.c.changes)
+    .join(articles, _kept.id == article_versions.c.article_id)
+    .where(
+        article_versions.c.article_id.in_(bindparam("ids", expanding=True)),
+        article_versions.c.number == _kept.updates,
+    )
 )
 _SEEN_LAST_FIRST = (_kept.fetched_at.desc(), _kept.id.desc())
 _REVISED_LAST_FIRST = (_kept.updated_at.desc(), _kept.id.desc())
@@ -35,7 +37,7 @@ def listed(connection: Connection, query: ArticleQuery) -> list[Article]:
     # The ids first: rows carry whole texts, and sorting would carry those of every article along.
     ids = select(allowed_ids(query).subquery().c.id)
     finding = _ARTICLES.where(_kept.id.in_(ids)).order_by(*_order(query))
-    return [_article(row) for row in connection.execute(finding)]
+    return _articles(connection, finding)
 
 
 def allowed_ids(query: ArticleQuery, *further: ColumnElement[bool]) -> Select[int]:
@@ -79,10 +81,16 @@ def newest(connection: Connection, per_source: int, since: datetime | None) -> l
         .where(ranked.c.place <= per_source)
         .order_by(*newest_first)
     )
-    found = [_article(row) for row in connection.execute(finding)]
+    found = _articles(connection, finding)
     # Sorted here: databases differ in how they collate. The sort keeps the order within a source.
     return sorted(found, key=lambda article: article.source_name)
 
 
-def _article(row: Row[Any]) -> Article:
-    return Article(**row._mapping)
+def _articles(connection: Connection, finding: Select[Any]) -> list[Article]:
+    rows = connection.execute(finding).all()
+    # Few were ever revised: they are looked up by themselves, so that the others cost nothing.
+    revised = [row.id for row in rows if row.updated_at is not None]
+    changes: dict[int, Changes] = {}
+    for chunk in chunks(revised):
+        changes.update((row.article_id, row.changes) for row in connection.execute(_CHANGES, {"ids": chunk}))
+    return [Article(**row._mapping, changes=changes.get(row.id)) for row in rows]

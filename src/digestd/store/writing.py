@@ -14,7 +14,7 @@ from sqlalchemy.exc import StatementError
 
 from digestd.feed.identity import Assignment
 from digestd.store import StepRecord, setaside, versions
-from digestd.store.entries import changed_article, new_article, version_before
+from digestd.store.entries import changed_article, follows, new_article, version_before
 from digestd.store.outage import cause
 from digestd.store.savepoint import savepoint
 from digestd.store.schema import articles
@@ -75,7 +75,7 @@ def _revise(
     by_columns: dict[frozenset[str], list[_Write]] = {}
     for article_id, row in versions.standing(connection, ids).items():
         one = following[article_id]
-        if not (one.changed or one.entry.facts != row["facts"]):
+        if not follows(one, row):
             continue
         changes = changed_article(one.entry, now, updates=one.updates)
         values = {"row_id": article_id} | {f"new_{name}": value for name, value in changes.items()}
