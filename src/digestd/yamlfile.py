@@ -120,7 +120,7 @@ def write_items(items: Sequence[Mapping[str, Any]], key: str) -> str:
     if not items:
         return f"{key}: []\n"
     text = yaml.dump(list(items), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_ONE_LINE)
-    indented = "".join(f"  {line}" if line.strip() else line for line in text.splitlines(keepends=True))
+    indented = "".join(f"  {line}" for line in text.splitlines(keepends=True))
     return f"{key}:\n{indented}"
 
 
