@@ -79,6 +79,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--no-postgres", action="store_true", help="SQLite alone")
     parser.add_argument("--no-peers", action="store_true", help="digestd alone")
     parser.add_argument(
+        "--no-reader", action="store_true", help="without lemon24/reader, which pip has to install"
+    )
+    parser.add_argument(
         "--reader", type=Path, help="where lemon24/reader is, or goes (a folder of its own each time)"
     )
     parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), help="where the figures go")

@@ -55,7 +55,7 @@ class Results:
 
     def note(self, *lines: str) -> None:
         """Say `lines` once each below the tables."""
-        self.notes += [line for line in lines if line not in self.notes]
+        self.notes = list(dict.fromkeys([*self.notes, *lines]))
 
     def write(self, path: Path) -> None:
         """Write everything to `path` as JSON."""
