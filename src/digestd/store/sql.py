@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import trio
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from digestd.errors import StoreUnavailable
 from digestd.metrics import StoreCalls
@@ -50,18 +50,18 @@ from digestd.store import (
     retention,
     setaside,
     sources,
-    steps,
     sync,
 )
 from digestd.store.engine import create, database_url, file_of, for_looking, reading
 from digestd.store.listener import Listener
 from digestd.store.migrate import REVISIONS, check_current, migrate, revision
-from digestd.store.outage import cause, masked, outage
+from digestd.store.outage import cause, masked
 from digestd.store.overview import Overview
 from digestd.store.owner import is_dead
 from digestd.store.pageturns import PageRequest
 from digestd.store.places import Places
 from digestd.store.survey import SqlOverview
+from digestd.store.transactions import Polls, now_of, transact
 
 _CLOSING_SECONDS = 2.0
 _FORGET_HOSTS_SECONDS = 300.0
@@ -159,7 +159,7 @@ def _open(engine: Engine, owner: str) -> None:
         migrate(engine)
         with engine.begin() as connection:
             sources.free_leases(connection, lambda other: is_dead(other, owner))
-            pages.free_leases(connection, lambda other: is_dead(other, owner), _now(connection))
+            pages.free_leases(connection, lambda other: is_dead(other, owner), now_of(connection))
     except DBAPIError as error:
         raise _cannot_open(engine, error) from error
 
@@ -177,6 +177,7 @@ class SqlStore:
     def __init__(self, engine: Engine, places: Places, owner: str, listener: Listener) -> None:
         self._writing = engine
         self._reading = reading(engine)
+        self._polls = Polls(engine, owner)
         self._places = places
         self._owner = owner
         self._listener = listener
@@ -242,7 +243,7 @@ class SqlStore:
     async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
         """See `Store.claim`."""
         await self._forget_hosts()
-        return await self._places.run(lambda: _claim(self._writing, requests, self._owner))
+        return await self._places.run(lambda: self._polls.claim(requests))
 
     async def start_at_hosts(self, starts: Sequence[HostStart]) -> list[Wait | None]:
         """See `Store.start_at_hosts`."""
@@ -262,7 +263,7 @@ class SqlStore:
 
     async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
         """See `Store.record`."""
-        return await self._run(self._writing, lambda connection, now: steps.record(connection, records, now))
+        return await self._places.run(lambda: self._polls.record(records))
 
     async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
         """See `Store.entries_set_aside`."""
@@ -361,40 +362,6 @@ class SqlStore:
     ) -> _Result:
         """Do `work` in one thread and one transaction, handing it the database's time."""
         return await self._places.run(
-            lambda: _transact(engine, lambda connection: work(connection, _now(connection))),
+            lambda: transact(engine, lambda connection: work(connection, now_of(connection))),
             abandon_on_cancel=abandon_on_cancel,
         )
-
-
-def _claim(
-    engine: Engine, requests: Sequence[ClaimRequest], owner: str
-) -> list[Claim | Wait | Gone | Refused]:
-    try:
-        return [*_transact(engine, lambda connection: sources.claim(connection, requests, owner))]
-    except StoreUnavailable:
-        raise
-    # The border between sources: a row that cannot be read or written costs the others of its transaction nothing.
-    # No savepoint for that: it happens once in a lifetime, and claims are made all the time.
-    except Exception as error:  # noqa: BLE001 - see above
-        if len(requests) == 1:
-            return [Refused(error)]
-    return [answer for request in requests for answer in _claim(engine, [request], owner)]
-
-
-def _transact(engine: Engine, work: Callable[[Connection], _Result]) -> _Result:
-    try:
-        with engine.begin() as connection:
-            return work(connection)
-    except SQLAlchemyError as error:
-        unavailable = outage(error, masked(engine.url))
-        if unavailable is None:
-            raise
-        raise unavailable from error
-
-
-def _now(connection: Connection) -> datetime:
-    """The database's time; SQLite has no other than the machine's."""
-    if connection.dialect.name == "sqlite":
-        return datetime.now(UTC)
-    moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    return moment.astimezone(UTC)
