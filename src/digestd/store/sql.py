@@ -113,6 +113,7 @@ async def open_store(
         with trio.move_on_after(_CLOSING_SECONDS, shield=True):
             # Not in one of its places: a call that was given up may hold the last of them.
             await trio.to_thread.run_sync(engine.dispose, abandon_on_cancel=True)
+        places.close()
 
 
 def check_store(url: str, *, connect_timeout_seconds: float) -> str:
