@@ -217,11 +217,9 @@ class HttpClient:
 
     async def _answer(self, target: Target, question: _Question, permit: Permit | None) -> Response:
         seconds = self._limits.timeout_seconds
-        try:
-            with trio.fail_after(seconds):
-                return await self._follow(target.url, question, permit)
-        except trio.TooSlowError:
-            raise FetchTimeout(f"no complete answer within {seconds:g} s (fetch.timeout_seconds)") from None
+        with trio.move_on_after(seconds):
+            return await self._follow(target.url, question, permit)
+        raise FetchTimeout(f"no complete answer within {seconds:g} s (fetch.timeout_seconds)")
 
     async def _follow(self, url: httpx2.URL, question: _Question, permit: Permit | None) -> Response:
         visited = {url}

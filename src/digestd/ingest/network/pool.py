@@ -58,7 +58,8 @@ class Pool:
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._busy: dict[httpcore2.AsyncConnectionInterface, _Key] = {}
-        self._idle: OrderedDict[httpcore2.AsyncConnectionInterface, _Key] = OrderedDict()
+        # With the moment from which on it has been idle for too long.
+        self._idle: OrderedDict[httpcore2.AsyncConnectionInterface, tuple[_Key, float]] = OrderedDict()
         self._by_origin: dict[_Key, list[httpcore2.AsyncConnectionInterface]] = {}
 
     async def send(self, request: httpcore2.Request) -> Answer:
@@ -68,7 +69,19 @@ class Pool:
         """
         origin = request.url.origin
         key = (origin.scheme, origin.host, origin.port)
-        connection = await self._taken(key) or self._connect(origin)
+        kept = await self._taken(key)
+        if kept is not None:
+            try:
+                return await self._sent(request, kept, key)
+            except (httpcore2.NetworkError, httpcore2.RemoteProtocolError):
+                # Its server closed it at the moment that it was to be used again (RFC 9112, 9.3.1).
+                if request.method != b"GET" or getattr(kept, "was_answered", True):
+                    raise
+        return await self._sent(request, self._connect(origin), key)
+
+    async def _sent(
+        self, request: httpcore2.Request, connection: httpcore2.AsyncConnectionInterface, key: _Key
+    ) -> Answer:
         self._busy[connection] = key
         try:
             response = await connection.handle_async_request(request)
@@ -86,7 +99,7 @@ class Pool:
         if not connection.is_idle():
             await _close(connection)
             return
-        self._idle[connection] = key
+        self._idle[connection] = key, trio.current_time() + KEPT_SECONDS
         self._by_origin.setdefault(key, []).append(connection)
         await self._close_surplus()
 
@@ -109,17 +122,18 @@ class Pool:
         return None
 
     async def _close_surplus(self) -> None:
-        """Close what is one too many, and what has been idle for too long or was closed by its server: only the oldest
-        is looked at, since a look costs a system call."""
+        """Close what is one too many, and what has been idle for too long."""
+        now = trio.current_time()
         while self._idle:
-            oldest = next(iter(self._idle))
-            if len(self._idle) <= KEPT_CONNECTIONS and not oldest.has_expired():
+            oldest, (_, until) = next(iter(self._idle.items()))
+            # What its server has closed goes with these: to see that costs a system call each.
+            if len(self._idle) <= KEPT_CONNECTIONS and now < until:
                 return
             self._forget(oldest)
             await _close(oldest)
 
     def _forget(self, connection: httpcore2.AsyncConnectionInterface) -> None:
-        key = self._idle.pop(connection)
+        key, _ = self._idle.pop(connection)
         self._by_origin[key].remove(connection)
         if not self._by_origin[key]:
             del self._by_origin[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import httpcore2
@@ -14,6 +15,7 @@ from socksio import SOCKSError
 from digestd.config.networks import Networks
 from digestd.errors import BadURL, ConfigurationError
 from digestd.ingest.network.connect import GuardedBackend
+from digestd.ingest.network.http11 import Connection
 from digestd.ingest.network.pool import KEPT_SECONDS, Answer, Connect, Pool
 from digestd.ingest.network.resolve import Resolver, ThreadResolver
 from digestd.ingest.network.urls import check_authority
@@ -160,8 +162,7 @@ def _pool(
         "network_backend": backend,
     }
     if proxy is None:
-        # Its pools would look at every idle connection twice a request: they only make connections here.
-        return PoolTransport(httpcore2.AsyncConnectionPool(**options).create_connection)
+        return PoolTransport(partial(Connection, backend=backend, ssl_context=context))
     return _proxy_transport(proxy, proxy_context, options)
 
 
