@@ -35,17 +35,29 @@ class _Stderr:
             sys.stderr.flush()
 
 
+# The lowest level that is shown; before :func:`set_up` everything is.
+_least = logging.DEBUG
+
+
 def get_logger() -> FilteringBoundLogger:
     """The logger of every I/O room."""
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
 
 
+def tells_debug() -> bool:
+    """Whether lines of the level DEBUG are shown: what they say need not be put together otherwise."""
+    return _least <= logging.DEBUG
+
+
 @contextlib.contextmanager
 def bound(**keys: Any) -> Iterator[None]:
     """Bind `keys` to every line logged inside, in this task and the tasks it starts."""
-    with structlog.contextvars.bound_contextvars(**keys):
+    tokens = structlog.contextvars.bind_contextvars(**keys)
+    try:
         yield
+    finally:
+        structlog.contextvars.reset_contextvars(**tokens)
 
 
 def set_up(level: str, style: str, stream: TextIO | None = None) -> None:
@@ -54,6 +66,8 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> None:
     `level` is a name such as INFO; `style` is `json`, `console`, or `auto` (console on a terminal). Standard library
     logging goes the same way, from WARNING up, so that every line on stderr is ours.
     """
+    global _least
+    _least = logging.getLevelNamesMapping()[level]
     terminal = (stream or sys.stderr) is not None and (stream or sys.stderr).isatty()
     console = style == "console" or (style == "auto" and terminal)
     shared: list[Processor] = [
@@ -65,7 +79,7 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> None:
     target: Any = stream or _Stderr()
     structlog.configure(
         processors=[*shared, *final],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(_least),
         logger_factory=structlog.WriteLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
@@ -76,9 +90,7 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
         )
     )
-    logging.basicConfig(
-        handlers=[handler], level=max(logging.WARNING, logging.getLevelNamesMapping()[level]), force=True
-    )
+    logging.basicConfig(handlers=[handler], level=max(logging.WARNING, _least), force=True)
     logging.captureWarnings(capture=True)
 
 

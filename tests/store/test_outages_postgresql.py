@@ -227,9 +227,10 @@ async def test_a_line_for_a_connection_ends_in_bounded_time(
     calls = StoreCalls()
     places = Places(1, calls)
     busy, done = trio.Event(), []
+    token = trio.lowlevel.current_trio_token()
 
     def work() -> str:
-        trio.from_thread.run_sync(busy.set)
+        trio.from_thread.run_sync(busy.set, trio_token=token)
         time.sleep(0.6)
         return "done"
 

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from http.cookiejar import CookieJar
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 from urllib.parse import urlencode
 
 import httpcore2
@@ -31,9 +30,10 @@ from digestd.errors import (
 from digestd.feed import shape
 from digestd.ingest.network.body import Wanted, drain, read
 from digestd.ingest.network.coding import ACCEPT_ENCODING
+from digestd.ingest.network.pool import Answer
 from digestd.ingest.network.resolve import Resolver
 from digestd.ingest.network.statuses import retry_after_seconds, sentence
-from digestd.ingest.network.transport import LOCATION, WAY, open_transport
+from digestd.ingest.network.transport import WayTransport, open_transport
 from digestd.ingest.network.urls import REDIRECTS, Target, carried, masked, redirected, same_origin, target_of
 from digestd.ingest.network.ways import Own, Way, way_of
 from digestd.ingest.politeness import Hosts
@@ -48,6 +48,8 @@ _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _QUOTED_CHARACTERS = 200
 _CONNECT_SECONDS = 10.0
 _FORM = "application/x-www-form-urlencoded"
+# No cookies: sources of one host must not see each other's, and no poll needs one.
+_USUAL_FIELDS = {"accept": "*/*", "accept-encoding": ACCEPT_ENCODING, "connection": "keep-alive"}
 # What an API says with an error is for a sentence, not for a parser.
 _ERROR_BYTES = 64 * 1024
 
@@ -106,18 +108,8 @@ async def open_http(
         connect_seconds=min(_CONNECT_SECONDS, limits.timeout_seconds / 2.5),
         resolve=resolve,
     )
-    headers = {"User-Agent": limits.user_agent, "Accept": "*/*", "Accept-Encoding": ACCEPT_ENCODING}
-    async with httpx2.AsyncClient(
-        transport=transport, trust_env=False, timeout=None, headers=headers, cookies=_NoCookies()
-    ) as client:
-        yield HttpClient(client, limits, hosts)
-
-
-class _NoCookies(CookieJar):
-    """Takes no cookies: sources of one host must not see each other's, and no poll needs one."""
-
-    def extract_cookies(self, response: Any, request: Any) -> None:
-        return
+    async with aclosing(transport):
+        yield HttpClient(transport, limits, hosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +135,9 @@ class HttpClient:
     """Fetches documents; made by :func:`open_http`. An implementation of :class:`digestd.kinds.Http`."""
 
     def __init__(
-        self, client: httpx2.AsyncClient, limits: FetchLimits, hosts: Hosts, own: Own | None = None
+        self, transport: WayTransport, limits: FetchLimits, hosts: Hosts, own: Own | None = None
     ) -> None:
-        self._client = client
+        self._transport = transport
         self._limits = limits
         self._hosts = hosts
         self._own = own or Own()
@@ -157,7 +149,7 @@ class HttpClient:
         Raises :class:`~digestd.errors.BadURL`.
         """
         own = Own(target_of(url).url, access.headers, way_of(access), access.secrets)
-        return HttpClient(self._client, self._limits, self._hosts, own)
+        return HttpClient(self._transport, self._limits, self._hosts, own)
 
     @property
     def mark(self) -> str:
@@ -230,11 +222,9 @@ class HttpClient:
 
     async def _answer(self, target: Target, question: _Question, permit: Permit | None) -> Response:
         seconds = self._limits.timeout_seconds
-        try:
-            with trio.fail_after(seconds):
-                return await self._follow(target.url, question, permit)
-        except trio.TooSlowError:
-            raise FetchTimeout(f"no complete answer within {seconds:g} s (fetch.timeout_seconds)") from None
+        with trio.move_on_after(seconds):
+            return await self._follow(target.url, question, permit)
+        raise FetchTimeout(f"no complete answer within {seconds:g} s (fetch.timeout_seconds)")
 
     async def _follow(self, url: httpx2.URL, question: _Question, permit: Permit | None) -> Response:
         visited = {url}
@@ -281,43 +271,47 @@ class HttpClient:
         """Ask once."""
         headers, wanted = question.headers, question.wanted
         with _translated():
-            response = await self._send(url, question, way)
-            async with aclosing(response):
-                status = response.status_code
+            answer = await self._send(url, question, way)
+            async with aclosing(answer):
+                status = answer.status
                 if status not in _PAUSING:
                     self._hosts.answered(str(url), status)
                 if status in REDIRECTS:
-                    await drain(response)
-                    return _Redirect(response.extensions[LOCATION], permanent=status in _PERMANENT)
+                    await drain(answer)
+                    return _Redirect(answer.location, permanent=status in _PERMANENT)
                 if status == 304 and not _CONDITIONS.isdisjoint(headers):
-                    await drain(response)
-                    return Response(str(url), status, _fields(response), b"")
+                    await drain(answer)
+                    return Response(str(url), status, answer.headers, b"")
                 if not _brings_document(status, headers):
-                    refusal = self._refused(url, response, hops)
+                    refusal = self._refused(url, answer, hops)
                     if not question.any_status:
                         raise refusal
                     wanted = replace(wanted, cut_at=_ERROR_BYTES)
-                body = await read(response, wanted)
-                return Response(str(url), status, _fields(response), body)
+                body = await read(answer, wanted)
+                return Response(str(url), status, answer.headers, body)
 
-    async def _send(self, url: httpx2.URL, question: _Question, way: Way | None) -> httpx2.Response:
-        asked = question.headers.items()
+    async def _send(self, url: httpx2.URL, question: _Question, way: Way | None) -> Answer:
+        fields = {"user-agent": self._limits.user_agent, **_USUAL_FIELDS, **question.headers}
+        if question.form is not None:
+            fields["content-length"] = str(len(question.form))
         try:
             # Field values are kept as latin-1 (RFC 9110, 5.5), so that validators go back byte for byte.
-            fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in asked]
+            raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields.items()]
         except UnicodeEncodeError as error:
             raise BadURL("a header of the request has characters that HTTP cannot carry") from error
-        extensions = None if way is None else {WAY: way}
-        method = "GET" if question.form is None else "POST"
-        request = self._client.build_request(
-            method, url, headers=fields, content=question.form, extensions=extensions
+        if "host" not in fields:
+            raw.insert(0, (b"host", url.netloc))
+        request = httpcore2.Request(
+            b"GET" if question.form is None else b"POST",
+            httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=raw,
+            content=question.form,
         )
-        return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        return await self._transport.send(request, way)
 
-    def _refused(self, url: httpx2.URL, response: httpx2.Response, hops: int) -> HTTPStatus:
+    def _refused(self, url: httpx2.URL, answer: Answer, hops: int) -> HTTPStatus:
         """What an answer without a document means; the host is paused where it asks for that."""
-        status = response.status_code
-        fields = response.headers
+        status, fields = answer.status, answer.headers
         now = datetime.now(UTC)
         retry_after = retry_after_seconds(fields.get("retry-after"), now=now, date=fields.get("date"))
         if status == 429 or (status == 503 and retry_after):
@@ -342,7 +336,7 @@ def _translated() -> Iterator[None]:
         yield
     except (httpcore2.ReadError, httpcore2.WriteError) as error:
         raise ProtocolFailed(f"the connection broke off: {_quoted(error)}") from error
-    except (httpcore2.RemoteProtocolError, httpx2.HTTPError) as error:
+    except httpcore2.RemoteProtocolError as error:
         raise ProtocolFailed(f"the server broke HTTP: {_quoted(error)}") from error
     except (httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol) as error:
         raise BadURL("the request cannot be put into HTTP; check URL and headers") from error
@@ -356,12 +350,3 @@ def _quoted(error: Exception) -> str:
     """What the library says, without what it quotes: a server could quote our own credentials, or steer a terminal."""
     said = str(error).partition(": bytearray(")[0].rstrip(".")
     return "".join(character for character in said if character.isprintable())[:_QUOTED_CHARACTERS]
-
-
-def _fields(response: httpx2.Response) -> Mapping[str, str]:
-    """The header fields: lower-case names, repeated ones joined (RFC 9110, 5.2), octets as latin-1 (5.5)."""
-    fields: dict[str, str] = {}
-    for raw_name, raw_value in response.headers.raw:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        fields[name] = f"{fields[name]}, {value}" if name in fields else value
-    return fields

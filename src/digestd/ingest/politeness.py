@@ -129,8 +129,9 @@ class Hosts:
         self._waiting += 1
         waiting = True
         try:
-            async with host.places:
-                await host.starting.acquire()
+            await _acquire(host.places)
+            try:
+                await _acquire(host.starting)
                 turn = Turn(key, host)
                 try:
                     await host.wait_until_due(longest_pause)
@@ -139,6 +140,8 @@ class Hosts:
                     yield turn
                 finally:
                     turn._leave()
+            finally:
+                host.places.release()
         finally:
             self._waiting -= waiting
             host.users -= 1
@@ -164,6 +167,11 @@ class Hosts:
         host = self._hosts.get(self.key_of(url))
         if host is not None and host.throttling is not None:
             host.throttling = throttling.answered(host.throttling, status, trio.current_time())
+
+    @property
+    def has_new_pauses(self) -> bool:
+        """Whether there are pauses that nobody has told the store of yet."""
+        return bool(self._new_pauses)
 
     @contextmanager
     def new_pauses(self) -> Iterator[list[HostPause]]:
@@ -250,3 +258,11 @@ class Hosts:
                 del self._hosts[key]
             else:
                 self._hosts.move_to_end(key)
+
+
+async def _acquire(lock: trio.Semaphore | trio.Lock) -> None:
+    """Wait for `lock` where that is needed: where it is free, going round the event loop would cost more than it."""
+    try:
+        lock.acquire_nowait()
+    except trio.WouldBlock:
+        await lock.acquire()

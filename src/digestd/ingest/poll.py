@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +24,7 @@ from digestd.ingest.network.large import LargeBodies
 from digestd.ingest.older import Course, course_of, is_given_up, is_overflow, set_back, weighed, written_of
 from digestd.ingest.pace import our_own
 from digestd.ingest.storing import StoreAccess
+from digestd.ingest.telling import tell_ended
 from digestd.ingest.verdict import (
     ANSWERED,
     UNREACHED,
@@ -128,7 +129,7 @@ class Poller:
         """
         if late_seconds is not None:
             self._metrics.lateness.observe(late_seconds)
-        with bound(source=claim.source.name, poll_id=uuid.uuid4().hex[:12]):
+        with bound(source=claim.source.name, poll_id=secrets.token_hex(6)):
             if claim.unfinished_claims:
                 get_logger().warning("worker.fetch.unfinished", unfinished_claims=claim.unfinished_claims)
             try:
@@ -371,29 +372,4 @@ class Poller:
             )
         if failure is None:
             self._metrics.source_silent(result.name, silent=is_labelled(record.last_error))
-        log = get_logger()
-        changed = result.articles_new or result.articles_updated
-        report = log.warning if failure else log.info if changed else log.debug
-        report(
-            "worker.fetch.complete",
-            outcome=step.outcome,
-            duration_seconds=round(seconds, 6),
-            articles_new=result.articles_new,
-            articles_updated=result.articles_updated,
-            bytes=step.body_bytes,
-            next_in_seconds=round(result.next_delay_seconds, 3),
-            schedule_reason=record.schedule_reason,
-            **_failure_keys(failure, record),
-        )
-
-
-def _failure_keys(failure: Failure | None, record: StepRecord) -> dict[str, object]:
-    if failure is None:
-        remark = "degraded" if record.state == "degraded" else "remark"
-        return {remark: record.last_error} if record.last_error else {}
-    return {
-        "cause": failure.cause,
-        "error": failure.message[:500],
-        "status": failure.status,
-        "consecutive_failures": record.consecutive_failures,
-    }
+        tell_ended(step, record, failure, seconds, result.articles_new, result.articles_updated)

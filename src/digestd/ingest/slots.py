@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 
 import trio
 
@@ -54,6 +60,22 @@ class Slots:
     def failing_place(self) -> AbstractAsyncContextManager[None]:
         """Wait for one of the places for failing sources, and hold it inside the block."""
         return self._borrowed(self._failing)
+
+    def try_hold(self, held: AsyncExitStack, *, prompt: bool) -> bool:
+        """Hold a slot (any when `prompt`) until `held` is left, if one is free; False when none is."""
+        holder = object()
+        limiters = [self._slots] if prompt else [self._unproven, self._slots]
+        with ExitStack() as taken:
+            for limiter in limiters:
+                try:
+                    limiter.acquire_on_behalf_of_nowait(holder)
+                except trio.WouldBlock:
+                    return False
+                taken.callback(limiter.release_on_behalf_of, holder)
+            self._held_since[holder] = trio.current_time()
+            taken.callback(self._held_since.pop, holder)
+            held.callback(taken.pop_all().close)
+        return True
 
     @asynccontextmanager
     async def hold(self, *, alone: bool, prompt: bool = True) -> AsyncIterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -254,9 +254,7 @@ class SourceLife:
         """
         while True:
             async with AsyncExitStack() as slot:
-                with self._around.shutdown.idle() as idle:
-                    await slot.enter_async_context(self._hold_slot())
-                if idle.cancelled_caught or self._around.shutdown.begun.is_set():
+                if not await self._got_slot(slot):
                     return None
                 answer = await self._claim(turn, force=force)
                 if not _is_short(answer):
@@ -265,8 +263,16 @@ class SourceLife:
             with self._around.shutdown.idle():
                 await turn.wait_until_due(TURN_KEPT_SECONDS)
 
-    def _hold_slot(self) -> AbstractAsyncContextManager[None]:
-        return self._around.slots.hold(alone=self._suspect, prompt=self._polls_to_prove == 0)
+    async def _got_slot(self, held: AsyncExitStack) -> bool:
+        """Wait for a slot and hold it until `held` is left; False when shutdown came first."""
+        slots, prompt, suspect = self._around.slots, self._polls_to_prove == 0, self._suspect
+        if self._around.shutdown.begun.is_set():
+            return False
+        if not suspect and slots.try_hold(held, prompt=prompt):
+            return True
+        with self._around.shutdown.idle() as idle:
+            await held.enter_async_context(slots.hold(alone=suspect, prompt=prompt))
+        return not (idle.cancelled_caught or self._around.shutdown.begun.is_set())
 
     async def _claim(self, turn: Turn, *, force: bool) -> Claim | Wait | Gone:
         request = ClaimRequest(self._id, self._around.poller.lease_seconds, force, turn.host_start())

@@ -109,6 +109,8 @@ class StoreAccess:
 
         Never raises: what could not be told for an outage or for being cancelled is told the next time.
         """
+        if not hosts.has_new_pauses:
+            return
         with suppress(StoreUnavailable), hosts.new_pauses() as pauses:
             if pauses:
                 await self._watched(self._store.pause_hosts, pauses)

@@ -29,6 +29,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from digestd.store import HostPause, HostStart, Wait
 from digestd.store.claims import LONGEST_PAUSE_SECONDS, HostStanding, decide_start
+from digestd.store.direct import AnyConnection, Direct
 from digestd.store.schema import UtcDateTime, hosts
 from digestd.store.text import storable
 
@@ -92,6 +93,12 @@ _ADD = {
     name: statement.on_conflict_do_nothing().returning(hosts.c.host_key)
     for name, statement in _INSERTS.items()
 }
+_ADD_ONE = (
+    sqlite.insert(hosts)
+    .values(host_key=bindparam("key"), host=bindparam("name"), next_start_at=bindparam("next"))
+    .on_conflict_do_nothing()
+    .returning(hosts.c.host_key)
+)
 # The longer pause stands, unless nobody can have asked for it: then the clock was set back.
 _KEPT = (hosts.c.paused_until > bindparam("until")) & (hosts.c.paused_until <= bindparam("furthest"))
 _PAUSE = {
@@ -118,7 +125,9 @@ _IDLE = (
 _FORGET = delete(hosts).where(hosts.c.host_key.in_(_IDLE))
 
 
-def reserve(connection: Connection, starts: Sequence[HostStart | None], now: datetime) -> list[Wait | None]:
+def reserve(
+    connection: AnyConnection, starts: Sequence[HostStart | None], now: datetime
+) -> list[Wait | None]:
     """See `Store.start_at_hosts`; for None nothing is asked.
 
     One statement where all may start, two where some have to wait, one or two more for hosts that nobody has started at
@@ -175,7 +184,7 @@ def forget_idle(connection: Connection, now: datetime) -> int:
     return connection.execute(_FORGET, {"moment": now - timedelta(seconds=IDLE_SECONDS)}).rowcount
 
 
-def _waits(connection: Connection, asked: Mapping[str, HostStart], now: datetime) -> dict[str, Wait]:
+def _waits(connection: AnyConnection, asked: Mapping[str, HostStart], now: datetime) -> dict[str, Wait]:
     """Who has to wait, of the hosts `asked` by key; the starts of the others are reserved."""
     rest = asked.keys() - _taken(connection, asked, now)
     if not rest:
@@ -199,7 +208,7 @@ def _waits(connection: Connection, asked: Mapping[str, HostStart], now: datetime
     return waits | {key: Wait(asked[key].delay_seconds, "host") for key in new if key not in added}
 
 
-def _taken(connection: Connection, asked: Mapping[str, HostStart], now: datetime) -> set[str]:
+def _taken(connection: AnyConnection, asked: Mapping[str, HostStart], now: datetime) -> set[str]:
     by_delay: dict[float, list[str]] = {}
     for key, start in asked.items():
         if start.delay_seconds > 0:
@@ -207,33 +216,36 @@ def _taken(connection: Connection, asked: Mapping[str, HostStart], now: datetime
     taken: set[str] = set()
     for delay, keys in by_delay.items():
         moments = {"moment": now, "next": now + timedelta(seconds=delay)}
-        if len(keys) > 1:
+        if len(keys) > 1 and not isinstance(connection, Direct):
             taken.update(connection.execute(_TAKE_SOME, {"keys": keys, **moments}).scalars())
-        elif connection.execute(_TAKE_ONE, {"key": keys[0], **moments}).rowcount:
-            taken.update(keys)
+        else:
+            taken.update(
+                key for key in keys if connection.execute(_TAKE_ONE, {"key": key, **moments}).rowcount
+            )
     return taken
 
 
-def _rows(connection: Connection, keys: Sequence[str]) -> Sequence[Row[Any]]:
-    if len(keys) == 1:
-        return connection.execute(_READ_ONE, {"key": keys[0]}).all()
+def _rows(connection: AnyConnection, keys: Sequence[str]) -> Sequence[Row[Any]]:
+    if len(keys) == 1 or isinstance(connection, Direct):
+        return [row for key in keys for row in connection.execute(_READ_ONE, {"key": key}).all()]
     return connection.execute(_READ_SOME, {"keys": keys}).all()
 
 
 def _added(
-    connection: Connection, keys: Sequence[str], asked: Mapping[str, HostStart], now: datetime
+    connection: AnyConnection, keys: Sequence[str], asked: Mapping[str, HostStart], now: datetime
 ) -> Collection[str]:
     if not keys:
         return ()
-    rows = [
-        {
-            "host_key": key,
-            "host": _name(asked[key].key),
-            "next_start_at": now + timedelta(seconds=asked[key].delay_seconds),
-        }
-        for key in keys
-    ]
-    return set(connection.execute(_ADD[connection.dialect.name], rows).scalars())
+    rows = [(key, _name(asked[key].key), now + timedelta(seconds=asked[key].delay_seconds)) for key in keys]
+    if isinstance(connection, Direct):
+        answers = [
+            connection.execute(_ADD_ONE, {"key": key, "name": name, "next": start})
+            for key, name, start in rows
+        ]
+        return {added for answer in answers for added in answer.scalars()}
+    columns = ("host_key", "host", "next_start_at")
+    some = [dict(zip(columns, row, strict=True)) for row in rows]
+    return set(connection.execute(_ADD[connection.dialect.name], some).scalars())
 
 
 def _digest(key: str) -> str:

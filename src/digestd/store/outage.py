@@ -48,8 +48,10 @@ def outage(error: Exception, database: str) -> StoreUnavailable | None:
     statement's."""
     if isinstance(error, PoolTimeout):
         return StoreUnavailable(f"the database {database} has no connection free: raise database.pool_size")
-    if isinstance(error, DBAPIError) and error.orig is not None and _is_away(error):
-        return StoreUnavailable(f"the database {database} cannot be used just now: {cause(error.orig)}")
+    # The driver's own error, where it did not come through SQLAlchemy.
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if original is not None and _is_away(original):
+        return StoreUnavailable(f"the database {database} cannot be used just now: {cause(original)}")
     return None
 
 
@@ -58,8 +60,7 @@ def cause(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _is_away(error: DBAPIError) -> bool:
-    original = error.orig
+def _is_away(original: BaseException) -> bool:
     if isinstance(original, sqlite3.Error):
         # Extended codes carry the primary one in their low byte (sqlite.org/rescode.html).
         return getattr(original, "sqlite_errorcode", 0) & 0xFF in _AWAY_SQLITE_CODES

@@ -49,7 +49,6 @@ from digestd.store import (
     retention,
     setaside,
     sources,
-    steps,
     sync,
     versions,
 )
@@ -62,6 +61,7 @@ from digestd.store.overview import Overview
 from digestd.store.owner import is_dead
 from digestd.store.pageturns import PageRequest
 from digestd.store.places import Places
+from digestd.store.polling import Polls
 from digestd.store.spending import SqlBudgets
 from digestd.store.survey import SqlOverview
 from digestd.store.transactions import database_time, transact
@@ -116,6 +116,7 @@ async def open_store(
         with trio.move_on_after(_CLOSING_SECONDS, shield=True):
             # Not in one of its places: a call that was given up may hold the last of them.
             await trio.to_thread.run_sync(engine.dispose, abandon_on_cancel=True)
+        places.close()
 
 
 def _open(engine: Engine, owner: str) -> None:
@@ -134,6 +135,7 @@ class SqlStore:
     def __init__(self, engine: Engine, places: Places, owner: str, listener: Listener) -> None:
         self._writing = engine
         self._reading = reading(engine)
+        self._polls = Polls(engine, owner)
         self._places = places
         self._owner = owner
         self._listener = listener
@@ -206,7 +208,7 @@ class SqlStore:
     async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
         """See `Store.claim`."""
         await self._forget_hosts()
-        return await self._places.run(lambda: _claim(self._writing, requests, self._owner))
+        return await self._places.run(lambda: self._polls.claim(requests))
 
     async def start_at_hosts(self, starts: Sequence[HostStart]) -> list[Wait | None]:
         """See `Store.start_at_hosts`."""
@@ -230,7 +232,7 @@ class SqlStore:
 
     async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
         """See `Store.record`."""
-        return await self._run(self._writing, lambda connection, now: steps.record(connection, records, now))
+        return await self._places.run(lambda: self._polls.record(records))
 
     async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
         """See `Store.entries_set_aside`."""
@@ -339,18 +341,3 @@ class SqlStore:
             lambda: transact(engine, lambda connection: work(connection, database_time(connection))),
             abandon_on_cancel=abandon_on_cancel,
         )
-
-
-def _claim(
-    engine: Engine, requests: Sequence[ClaimRequest], owner: str
-) -> list[Claim | Wait | Gone | Refused]:
-    try:
-        return [*transact(engine, lambda connection: sources.claim(connection, requests, owner))]
-    except StoreUnavailable:
-        raise
-    # The border between sources: a row that cannot be read or written costs the others of its transaction nothing.
-    # No savepoint for that: it happens once in a lifetime, and claims are made all the time.
-    except Exception as error:  # noqa: BLE001 - see above
-        if len(requests) == 1:
-            return [Refused(error)]
-    return [answer for request in requests for answer in _claim(engine, [request], owner)]

@@ -24,6 +24,7 @@ from digestd.store import (
     writing,
 )
 from digestd.store.chunks import chunks
+from digestd.store.direct import AnyConnection
 from digestd.store.entries import storable_entry
 from digestd.store.outage import masked, outage
 from digestd.store.savepoint import savepoint
@@ -57,6 +58,23 @@ def record(
     for index in sorted(range(len(records)), key=lambda index: records[index].source_id):
         answers[index] = _record_one(connection, records[index], now)
     return [answers[index] for index in range(len(records))]
+
+
+def record_quiet(
+    connection: AnyConnection, records: Sequence[StepRecord], now: datetime
+) -> list[Recorded | LeaseLost | Refused]:
+    """What :func:`record` does with steps that :func:`is_quiet` is true of, without a savepoint for each: an error in
+    one is an error of the whole transaction."""
+    answers: dict[int, Recorded | LeaseLost | Refused] = {}
+    for index in sorted(range(len(records)), key=lambda index: records[index].source_id):
+        written = _write_source(connection, records[index], now)
+        answers[index] = Recorded(0, 0) if written else LeaseLost()
+    return [answers[index] for index in range(len(records))]
+
+
+def is_quiet(step: StepRecord) -> bool:
+    """Whether all there is to be written of `step` is its source."""
+    return fetches.is_quiet(step) and step.effective_url is None and step.if_all_new is None
 
 
 def _record_alone(connection: Connection, step: StepRecord, now: datetime) -> Recorded | LeaseLost | Refused:
@@ -110,7 +128,7 @@ def _record_either(
     return moving.move(connection, written, recorded, now)
 
 
-def _write_source(connection: Connection, step: StepRecord, now: datetime) -> bool:
+def _write_source(connection: AnyConnection, step: StepRecord, now: datetime) -> bool:
     changes = _changes(step, now)
     parameters = {f"new_{name}": value for name, value in changes.items()}
     held = {"row_id": step.source_id, "token": step.token, "moment": now}

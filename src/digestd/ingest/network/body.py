@@ -6,13 +6,12 @@ import re
 from contextlib import aclosing
 from dataclasses import dataclass
 
-import httpx2
 import trio
 
 from digestd.errors import ProtocolFailed, TooLarge, UnwantedType
 from digestd.ingest.network.coding import BodyDecoder
-from digestd.ingest.network.connect import TrioStream
 from digestd.ingest.network.large import LARGE_BYTES, place
+from digestd.ingest.network.pool import Answer
 
 # A redirect's body is read so that its connection can be used for the next hop, but not for longer than this.
 _DRAINED_BYTES = 64 * 1024
@@ -50,7 +49,7 @@ class Wanted:
         return self.max_bytes if self.cut_at is None else self.cut_at + _CUT_MARGIN_BYTES
 
 
-async def read(response: httpx2.Response, wanted: Wanted) -> bytes:
+async def read(answer: Answer, wanted: Wanted) -> bytes:
     """Read the body and undo its content codings.
 
     Error handling: :class:`~digestd.errors.UnwantedType`, before anything of the body is read where its media type
@@ -59,15 +58,13 @@ async def read(response: httpx2.Response, wanted: Wanted) -> bytes:
     Resource handling: a large one takes a place among the :mod:`~digestd.ingest.network.large` ones. A body that was
     not read to its end leaves a connection that can only be closed.
     """
-    collected = _Collected(wanted, sniffed=not _is_type_declared(response, wanted))
-    declared = _declared_length(response)
+    collected = _Collected(wanted, sniffed=not _is_type_declared(answer, wanted))
+    declared = _declared_length(answer)
     if wanted.cut_at is None and declared is not None and declared > wanted.max_bytes:
         raise TooLarge(f"the body has {declared} bytes, more than {wanted.max_bytes} ({wanted.limit_name})")
-    decoder = BodyDecoder(
-        response.headers.get("content-encoding", ""), wanted.decoded_limit, wanted.limit_name
-    )
+    decoder = BodyDecoder(answer.headers.get("content-encoding", ""), wanted.decoded_limit, wanted.limit_name)
     last = b""
-    async with aclosing(response.aiter_raw()) as chunks:
+    async with aclosing(answer.pieces()) as chunks:
         async for last in chunks:
             for piece in decoder.decode(last):
                 if collected.size > LARGE_BYTES:
@@ -76,26 +73,26 @@ async def read(response: httpx2.Response, wanted: Wanted) -> bytes:
                     return collected.body()
                 # One read can hold ten thousand chunks of a byte each, which come without a checkpoint.
                 await trio.lowlevel.checkpoint()
-    if await _close_if_surplus(response, last) and declared is not None:
+    if await _close_if_surplus(answer, last) and declared is not None:
         raise ProtocolFailed(f"the server sent more than the {declared} bytes it declared")
     decoder.finish()
     return collected.body()
 
 
-async def drain(response: httpx2.Response) -> None:
+async def drain(answer: Answer) -> None:
     """Read a body nobody wants: only a connection that was read to its end is used again.
 
     Resource handling: one that turns out long, or brings more than it should, leaves a connection to be closed.
     """
     size = 0
     last = b""
-    async with aclosing(response.aiter_raw()) as chunks:
+    async with aclosing(answer.pieces()) as chunks:
         async for last in chunks:
             size += len(last)
             if size > _DRAINED_BYTES:
                 return
             await trio.lowlevel.checkpoint()
-    await _close_if_surplus(response, last)
+    await _close_if_surplus(answer, last)
 
 
 class _Collected:
@@ -128,11 +125,11 @@ class _Collected:
                 raise _unwanted(media_type, "by its first bytes")
 
 
-def _is_type_declared(response: httpx2.Response, wanted: Wanted) -> bool:
+def _is_type_declared(answer: Answer, wanted: Wanted) -> bool:
     """Whether the body's type needs no look at it; raises when it is declared to be another than is wanted."""
     if wanted.media_types is None:
         return True
-    match = _MEDIA_TYPE.match(response.headers.get("content-type", ""))
+    match = _MEDIA_TYPE.match(answer.headers.get("content-type", ""))
     # What cannot be read says as little as no field at all (RFC 9110, 8.3).
     if match is None:
         return False
@@ -148,23 +145,23 @@ def _unwanted(media_type: str, why: str) -> UnwantedType:
     )
 
 
-async def _close_if_surplus(response: httpx2.Response, last: bytes) -> bool:
+async def _close_if_surplus(answer: Answer, last: bytes) -> bool:
     """Close the connection, and say so, if more came than the answer: the next answer would begin with it.
 
     `last` is the last piece of the body. h11 hands over what a read brought at once, so that a read ends with
     that piece (without a declared length: with an empty line) unless something follows.
     """
-    stream = response.extensions.get("network_stream")
-    if not isinstance(stream, TrioStream) or not stream.last_read:
+    stream = answer.network
+    if stream is None or not stream.last_read:
         return False
-    by_length = last and _declared_length(response) is not None
+    by_length = last and _declared_length(answer) is not None
     if stream.last_read.endswith(last if by_length else (b"\n\r\n", b"\n\n")):
         return False
     await stream.aclose()
     return True
 
 
-def _declared_length(response: httpx2.Response) -> int | None:
+def _declared_length(answer: Answer) -> int | None:
     """What `Content-Length` says, where it counts (RFC 9112, 6.3); h11 has seen to it that it is a number."""
-    length = response.headers.get("content-length")
-    return None if length is None or "transfer-encoding" in response.headers else int(length)
+    length = answer.headers.get("content-length")
+    return None if length is None or "transfer-encoding" in answer.headers else int(length)

@@ -20,6 +20,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 1035, 2.3.4. What is longer is no name, and must not fill the caches.
 _NAME_CHARACTERS = 253
 _REMEMBERED = 4_096
+# One poll asks for its URL several times; URLs may be long.
+_LATELY = 256
 
 
 def host_of(url: str) -> str:
@@ -53,6 +55,7 @@ def prepare() -> None:
     _suffixes()
 
 
+@lru_cache(_LATELY)
 def _host_and_port(url: str) -> tuple[str, int] | None:
     try:
         parts = urlsplit(url)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 
 import trio
@@ -28,22 +27,23 @@ class LargeBodies:
     def __init__(self, places: int = PLACES) -> None:
         self._places = trio.CapacityLimiter(places)
 
-    @asynccontextmanager
-    async def step(self) -> AsyncIterator[None]:
+    def step(self) -> AbstractAsyncContextManager[None]:
         """What is read within the block, by :func:`place`, shares one of the places until the block ends."""
-        async with AsyncExitStack() as held:
-            token = _current.set(_Step(self._places, held))
-            try:
-                yield
-            finally:
-                _current.reset(token)
+        return _Step(self._places)
 
 
-class _Step:
-    def __init__(self, places: trio.CapacityLimiter, held: AsyncExitStack) -> None:
+class _Step(AbstractAsyncContextManager[None]):
+    def __init__(self, places: trio.CapacityLimiter) -> None:
         self._places = places
-        self._held = held
         self._has_place = False
+
+    async def __aenter__(self) -> None:
+        self._token = _current.set(self)
+
+    async def __aexit__(self, *_: object) -> None:
+        _current.reset(self._token)
+        if self._has_place:
+            self._places.release_on_behalf_of(self)
 
     async def take(self) -> None:
         if self._has_place:
@@ -54,7 +54,6 @@ class _Step:
             message = f"{int(self._places.total_tokens)} other large documents have been in hand for {WAIT_SECONDS:g} s"
             raise BodiesBusy(f"{message}; polled again soon", retry_after=BUSY_RETRY_SECONDS)
         self._has_place = True
-        self._held.callback(self._places.release_on_behalf_of, self)
 
 
 # It goes down to the body's reader through kinds of third parties, who need not know of it.

@@ -1,10 +1,10 @@
-"""What lies under the HTTP client: pools of connections over the guarded network, or over a proxy; one for each way."""
+"""What lies under the HTTP client: connections over the guarded network, or over a proxy; apart for each way."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import httpcore2
@@ -15,73 +15,35 @@ from socksio import SOCKSError
 from digestd.config.networks import Networks
 from digestd.errors import BadURL, ConfigurationError
 from digestd.ingest.network.connect import GuardedBackend
+from digestd.ingest.network.http11 import Connection
+from digestd.ingest.network.pool import KEPT_SECONDS, Answer, Connect, Pool
 from digestd.ingest.network.resolve import Resolver, ThreadResolver
 from digestd.ingest.network.urls import check_authority
 from digestd.ingest.network.ways import Way
 
-# A connection is used again only by sources of one host polled in a row, and by redirects; httpcore2 looks at
-# every idle connection twice per request.
-_KEPT_CONNECTIONS = 20
-_KEPT_SECONDS = 15.0
 _REPLACED_SECONDS = 3_600.0
 _NO_PROXY = "fetch.proxy: no URL of a proxy; give http://HOST:PORT or socks5://HOST:PORT"
 
-WAY = "digestd.way"
-"""The extension of a request that holds its :class:`~digestd.ingest.network.ways.Way`, if it has one of its own."""
-LOCATION = "digestd.location"
-"""The extension of an answer that holds its `Location`, empty where it has none. As a header field httpx2 would take it
-to pieces, too, though it is not to follow it: a twentieth of a second for one of 60 KB."""
 
+class PoolTransport:
+    """The connections that `connect` makes. What httpcore2 raises passes through."""
 
-class PoolTransport(httpx2.AsyncBaseTransport):
-    """An httpcore2 pool as httpx2 wants it. What the pool raises passes through."""
+    def __init__(self, connect: Connect) -> None:
+        self._pool = Pool(connect)
 
-    def __init__(self, pool: httpcore2.AsyncConnectionPool) -> None:
-        self._pool = pool
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    async def send(self, request: httpcore2.Request) -> Answer:
         """Send `request`; it is the caller who reads the answer's body and closes it."""
-        url = httpcore2.URL(
-            scheme=request.url.raw_scheme,
-            host=request.url.raw_host,
-            port=request.url.port,
-            target=request.url.raw_path,
-        )
-        asked = httpcore2.Request(
-            method=request.method,
-            url=url,
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
-        response = await self._pool.handle_async_request(asked)
-        headers, location = _without_location(response.headers)
-        return httpx2.Response(
-            response.status,
-            headers=headers,
-            stream=_Body(response.stream),
-            extensions={**response.extensions, LOCATION: location},
-        )
+        return await self._pool.send(request)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._pool.aclose()
 
 
-def _without_location(fields: Sequence[tuple[bytes, bytes]]) -> tuple[list[tuple[bytes, bytes]], str]:
-    """`fields` without `Location`, and what it says: in UTF-8 where it is that, repeated ones joined."""
-    others = [(name, value) for name, value in fields if name.lower() != b"location"]
-    located = b", ".join(value for name, value in fields if name.lower() == b"location").strip()
-    try:
-        return others, located.decode("utf-8")
-    except UnicodeDecodeError:
-        return others, located.decode("latin-1")
-
-
 class _SOCKSTransport(PoolTransport):
     """Over a SOCKS proxy: closes the connection that httpcore2 leaves open when the proxy refuses."""
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    async def send(self, request: httpcore2.Request) -> Answer:
         opened: list[httpcore2.AsyncNetworkStream] = []
 
         async def trace(event: str, info: dict[str, Any]) -> None:
@@ -90,7 +52,7 @@ class _SOCKSTransport(PoolTransport):
 
         request.extensions = {**request.extensions, "trace": trace}
         try:
-            return await super().handle_async_request(request)
+            return await super().send(request)
         except BaseException as error:
             for stream in opened:
                 await stream.aclose()
@@ -99,26 +61,13 @@ class _SOCKSTransport(PoolTransport):
             raise
 
 
-class _Body(httpx2.AsyncByteStream):
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async with aclosing(self._stream.__aiter__()) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
 T = TypeVar("T")
 OpenPool: TypeAlias = Callable[[str | None, ssl.SSLContext | None], PoolTransport]
 """Opens a pool over the given proxy and with the given TLS; None stands for the usual ones."""
 
 
-class WayTransport(httpx2.AsyncBaseTransport):
-    """Sends each request in the way that its extension `WAY` asks for, over connections of that way alone.
+class WayTransport:
+    """Sends each request in the way that it is to go, over connections of that way alone.
 
     Resource handling: closing it closes the connections of every way.
     """
@@ -130,12 +79,11 @@ class WayTransport(httpx2.AsyncBaseTransport):
         self._replaced: list[tuple[float, PoolTransport]] = []
         self._reading = trio.CapacityLimiter(1)
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send `request`. Raises :class:`~digestd.errors.TLSFailed` or :class:`~digestd.errors.BadURL` when its way
-        cannot be taken."""
-        way = request.extensions.get(WAY)
+    async def send(self, request: httpcore2.Request, way: Way | None) -> Answer:
+        """Send `request` in this `way`, None for the usual one. Raises :class:`~digestd.errors.TLSFailed` or
+        :class:`~digestd.errors.BadURL` when it cannot be taken."""
         transport = self._usual if way is None else await self._transport(way)
-        return await transport.handle_async_request(request)
+        return await transport.send(request)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -188,7 +136,6 @@ def open_transport(
     http, https, socks5 or socks5h URL, or None; `connect_seconds` is what looking a name up may take, and then
     connecting.
 
-    The pools have no upper bound, so that nobody waits for them: the daemon's own slots are the bound.
     Raises :class:`~digestd.errors.ConfigurationError` when `proxy` cannot be used.
     """
     resolve = resolve or ThreadResolver(connect_seconds)
@@ -211,13 +158,11 @@ def _pool(
 ) -> PoolTransport:
     options: dict[str, Any] = {
         "ssl_context": context,
-        "max_connections": None,
-        "max_keepalive_connections": _KEPT_CONNECTIONS,
-        "keepalive_expiry": _KEPT_SECONDS,
+        "keepalive_expiry": KEPT_SECONDS,
         "network_backend": backend,
     }
     if proxy is None:
-        return PoolTransport(httpcore2.AsyncConnectionPool(**options))
+        return PoolTransport(partial(Connection, backend=backend, ssl_context=context))
     return _proxy_transport(proxy, proxy_context, options)
 
 
@@ -230,8 +175,12 @@ def _proxy_transport(text: str, proxy_context: ssl.SSLContext, options: dict[str
     address = proxy.url
     url = httpcore2.URL(scheme=address.raw_scheme, host=address.raw_host, port=address.port, target=b"/")
     if address.scheme.startswith("socks5"):
-        return _SOCKSTransport(httpcore2.AsyncSOCKSProxy(url, proxy_auth=proxy.raw_auth, **options))
+        return _SOCKSTransport(
+            httpcore2.AsyncSOCKSProxy(url, proxy_auth=proxy.raw_auth, **options).create_connection
+        )
     if address.scheme == "https":
         # Ours, not the source's: its certificate is for its server alone.
         options["proxy_ssl_context"] = proxy_context
-    return PoolTransport(httpcore2.AsyncHTTPProxy(url, proxy_auth=proxy.raw_auth, **options))
+    return PoolTransport(
+        httpcore2.AsyncHTTPProxy(url, proxy_auth=proxy.raw_auth, **options).create_connection
+    )

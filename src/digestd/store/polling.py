@@ -1,0 +1,70 @@
+"""The two transactions that every poll costs: the claim of its lease, and the record of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+
+from digestd.errors import StoreUnavailable
+from digestd.store import (
+    Claim,
+    ClaimRequest,
+    Gone,
+    LeaseLost,
+    Recorded,
+    Refused,
+    StepRecord,
+    Wait,
+    sources,
+    steps,
+)
+from digestd.store.direct import DirectEngine, NotDirectly
+from digestd.store.transactions import database_time, transact
+
+
+class Polls:
+    """The two transactions of every poll on `engine`, in the name of `owner`. On SQLite they go to the driver directly
+    where nothing but rows of sources and hosts is concerned."""
+
+    def __init__(self, engine: Engine, owner: str) -> None:
+        self._engine = engine
+        self._owner = owner
+        self._direct = DirectEngine(engine) if engine.dialect.name == "sqlite" else None
+
+    def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
+        """See `Store.claim`."""
+        if self._direct is not None:
+            try:
+                return [*self._direct.transact(lambda direct: sources.claim(direct, requests, self._owner))]
+            except NotDirectly:
+                pass
+        return self._claim(requests)
+
+    def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
+        """See `Store.record`."""
+        if self._direct is not None and all(map(steps.is_quiet, records)):
+            try:
+                return self._direct.transact(
+                    lambda direct: steps.record_quiet(direct, records, datetime.now(UTC))
+                )
+            except NotDirectly:
+                pass
+        return transact(
+            self._engine, lambda connection: steps.record(connection, records, database_time(connection))
+        )
+
+    def _claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
+        try:
+            return [
+                *transact(self._engine, lambda connection: sources.claim(connection, requests, self._owner))
+            ]
+        except StoreUnavailable:
+            raise
+        # The border between sources: a row that cannot be read or written costs the others of its transaction nothing.
+        # No savepoint for that: it happens once in a lifetime, and claims are made all the time.
+        except Exception as error:  # noqa: BLE001 - see above
+            if len(requests) == 1:
+                return [Refused(error)]
+        return [answer for request in requests for answer in self._claim([request])]
