@@ -247,6 +247,16 @@ def _end_content(state: State) -> None:
         state.context().setdefault("summary", text)
 
 
+def _start_category(state: State, attributes: Attributes) -> None:
+    state.context()["tags"] = True
+    state.push("category", kept=False)
+
+
+def _end_category(state: State) -> None:
+    if state.pop("category") and "tags" not in state.context():
+        raise Doubt("a category that ended elsewhere")
+
+
 def _start_language(state: State, attributes: Attributes) -> None:
     state.push("language")
 
@@ -309,6 +319,7 @@ def _doubt_end(state: State) -> None:
     raise Doubt("an element that is not read here")
 
 
+_CATEGORY = (_start_category, _end_category)
 _PAIRS: Mapping[str, tuple[Start, End]] = {
     "image": (_start_image, _end_image),
     "textinput": (_start_text_input, _end_text_input),
@@ -333,7 +344,7 @@ _PAIRS: Mapping[str, tuple[Start, End]] = {
     **dict.fromkeys(("subtitle", "tagline", "itunes_subtitle"), _content("subtitle")),
     **dict.fromkeys(("rights", "copyright", "dc_rights"), _content("rights")),
     **dict.fromkeys(("info", "feedburner_browserfriendly"), _content("info")),
-    **dict.fromkeys(("category", "keywords", "dc_subject", "media_category", "itunes_category"), _closed("category")),
+    **dict.fromkeys(("category", "keywords", "dc_subject", "media_category", "itunes_category"), _CATEGORY),
     **dict.fromkeys(("where", "georss_where"), _text("where")),
     **dict.fromkeys((f"georss_{form}" for form in ("point", "line", "polygon", "box")), _closed("geometry")),
     **dict.fromkeys(

@@ -11,11 +11,18 @@ import re
 from typing import Any, TypeAlias
 from xml.sax.saxutils import escape
 
-from digestd.feed.dates import LONGEST_DATE
-from digestd.feed.entry import LONGEST_AUTHOR
 from digestd.feed.fast.doubt import MOST_ATTRIBUTES, MOST_DEPTH, Doubt
 from digestd.feed.fast.names import Name, Names, attribute_names
-from digestd.feed.fast.values import XHTML, based, content_type, joined, looks_like_html, repaired, unwrapped
+from digestd.feed.fast.values import (
+    CUT_AT,
+    XHTML,
+    based,
+    content_type,
+    joined,
+    looks_like_html,
+    repaired,
+    unwrapped,
+)
 
 Attributes: TypeAlias = dict[str, str]
 Part: TypeAlias = dict[str, Any]
@@ -32,17 +39,12 @@ _STRUCTURES = frozenset(
     {"links", "authors", "author_detail", "title_detail", "summary_detail", "content_detail", "contributors"}
     | {"publishers", "publisher_detail", "generator_detail", "image", "textinput", "tags", "where"}
     | {"media_credit", "media_content", "media_thumbnail", "psc_chapters", "description_detail"}
-    | {"media_rating", "media_restriction", "media_license", "media_player", "entries", "items", "source"}
+    | {"media_rating", "media_restriction", "media_license", "media_player", "source"}
 )
 _PSEUDO_REFERENCE = re.compile("&([A-Za-z0-9_]+);")
 # Those of its attributes that change what is around them.
 _INHERITED = frozenset({"xml:base", "base", "xml:lang", "lang"})
 _LONGEST_BASE = 2_000
-# As :mod:`digestd.feed.parse` has feedparser do it.
-_CUT_AT = {
-    **dict.fromkeys(("published", "updated", "created", "expired"), LONGEST_DATE + 1),
-    **dict.fromkeys(("author", "publisher", "name", "email"), LONGEST_AUTHOR),
-}
 _MARKUP = {'"': "&quot;"}
 
 
@@ -64,6 +66,7 @@ class State:
         self.in_content = 0
         # What is said of the content that is being read: its type, language and base.
         self.content: Part = {}
+        self.is_base64 = False
         self.depth = 0
         # How deep in the document the values of the present entry were found.
         self.depths: dict[str, int] = {}
@@ -133,8 +136,8 @@ class State:
             return None
         _, kept, pieces = stack.pop()
         self._pieces = stack[-1][2] if stack else None
-        if element in _CUT_AT and sum(map(len, pieces)) > _CUT_AT[element]:
-            pieces = ["".join(pieces).strip()[: _CUT_AT[element]]]
+        if element in CUT_AT and sum(map(len, pieces)) > CUT_AT[element]:
+            pieces = ["".join(pieces).strip()[: CUT_AT[element]]]
         if not kept:
             return "".join(pieces).strip()
         return self._put_away(element, pieces) if element in _KEPT else ""
@@ -147,9 +150,8 @@ class State:
         if self.language:
             self.language = self.language.replace("_", "-")
         kind = content_type(attributes.get("type", default_type))
-        if attributes.get("mode") == "base64" or not kind.startswith("text/"):
-            if attributes.get("mode") == "base64" or not kind.endswith(("+xml", "/xml")):
-                raise Doubt("content in base64")
+        is_xml = kind.endswith(("+xml", "/xml"))
+        self.is_base64 = attributes.get("mode") == "base64" or not (kind.startswith("text/") or is_xml)
         self.content = {"type": kind, "language": self.language, "base": self.base}
         if element == "content" and self.summary_as == "content":
             self.content["is_summary"] = True
@@ -162,6 +164,7 @@ class State:
         if self.in_content < 0:
             raise Doubt("the end of content that did not begin")
         self.content = {}
+        self.is_base64 = False
         return text
 
     def context(self) -> Part:
@@ -198,6 +201,8 @@ class State:
         if kind == XHTML and self.names.version == "atom10":
             pieces = unwrapped(pieces)
         text = "".join(pieces).strip()
+        if self.is_base64 and text:
+            raise Doubt("content in base64")
         if element == "link" and text:
             text = joined(self.base, text)
         if kind == "text/plain" and not self.names.version.startswith("atom") and looks_like_html(text):

@@ -6,9 +6,20 @@ import re
 from html.entities import entitydefs
 from urllib.parse import urljoin, urlsplit
 
+from digestd.feed.dates import LONGEST_DATE
+from digestd.feed.entry import LONGEST_AUTHOR
+
 XHTML = "application/xhtml+xml"
 
 _TYPES = {"text": "text/plain", "plain": "text/plain", "html": "text/html", "xhtml": XHTML}
+
+# What feedparser has readers of its own for: some of them take time by the square of the length, or a hundred times its
+# memory. A date that is cut is still too long to be one.
+CUT_AT = {
+    **dict.fromkeys(("published", "updated", "created", "expired"), LONGEST_DATE + 1),
+    **dict.fromkeys(("author", "publisher", "name", "email"), LONGEST_AUTHOR),
+}
+"""How many characters feedparser is given of the text of an element, and so is everybody."""
 
 # What somebody who encoded Windows-1252 as Latin-1 meant.
 _C1 = re.compile("[\x80-\x9f]")
