@@ -19,6 +19,8 @@ _RAW = r"<(script|style|title|textarea|xmp|iframe|noembed|noframes)\b.*?(?:</\1|
 _QUOTED = r"""=\s*+(?:"[^"]*+"|'[^']*+')?+"""
 # Possessive, and ended by the end of the text as well: no document makes the search begin twice at one place.
 _TAG = rf"""<(/?)([a-z][^\s/<>]{{0,30}})((?:[^>="']++|["']|{_QUOTED})*+)(?:>|\Z)"""
+# A bracket within the value of an attribute, where the tag does not end.
+_QUOTED_END = re.compile(r"""=\s*+(?:"[^">]*+>|'[^'>]*+>)""")
 _TOKEN = re.compile(rf"{_COMMENT}|{_RAW}|{_TAG}", re.DOTALL | re.IGNORECASE)
 _VALUE = re.compile(_QUOTED)
 _BETWEEN = re.compile(r"[\s/=]+")
@@ -36,9 +38,17 @@ def is_beyond_reason(fragment: str) -> bool:
     elements = fragment.count("<")
     if elements + fragment.count("&") > _MOST_MARKS:
         return True
-    if len(fragment) > 2 * _MOST_ATTRIBUTES and _has_crowded_tag(fragment):
+    if len(fragment) > 2 * _MOST_ATTRIBUTES and _may_have_crowded_tag(fragment) and _has_crowded_tag(fragment):
         return True
     return elements * elements > _MOST_NESTING and elements * _depth(fragment) > _MOST_NESTING
+
+
+def _may_have_crowded_tag(fragment: str) -> bool:
+    """A cheap look: some tag is long enough, or has a `>` within an attribute and may be."""
+    if fragment.count(">") > _MOST_MARKS:
+        return True
+    longest = max(len(piece.partition("<")[2]) for piece in fragment.split(">"))
+    return longest > 2 * _MOST_ATTRIBUTES or _QUOTED_END.search(fragment) is not None
 
 
 def _has_crowded_tag(fragment: str) -> bool:

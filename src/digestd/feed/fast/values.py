@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from html.entities import entitydefs
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from digestd.feed.dates import LONGEST_DATE
 from digestd.feed.entry import LONGEST_AUTHOR
+from digestd.feed.link import is_plain_url, is_sound
 
 XHTML = "application/xhtml+xml"
 
@@ -36,8 +37,6 @@ _SCHEMES = frozenset(
     | {"ircs", "irc6", "itms", "msnim", "skype", "ssh", "smb", "ymsg"}
 )
 _EXTRA_SLASHES = re.compile(r"^([A-Za-z][A-Za-z0-9+-.]*://)(/*)(.*?)")
-# What joining leaves as it is, whatever it is joined to.
-_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?:/[\w./~%+-]*)?(?:\?[\w./~%+=&-]+)?(?:#[\w./~%+=&-]+)?", re.ASCII)
 
 _CLOSING = re.compile(r"</(\w+)>")
 _REFERENCE = re.compile(r"&#?\w+;")
@@ -100,21 +99,13 @@ def unwrapped(pieces: list[str]) -> list[str]:
 
 def joined(base: str, url: str) -> str:
     """`url` resolved against `base`; nothing where that cannot be done."""
-    if _PLAIN_URL.fullmatch(url) and _is_sound(base):
+    if is_plain_url(url) and is_sound(base):
         return url
     url = _EXTRA_SLASHES.sub(r"\1\3", url)
     try:
         return urljoin(base, url)
     except ValueError:
         return ""
-
-
-def _is_sound(base: str) -> bool:
-    try:
-        urlsplit(base)
-    except ValueError:
-        return False
-    return True
 
 
 def based(base: str, url: str) -> str:
