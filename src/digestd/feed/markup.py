@@ -19,6 +19,7 @@ _RAW = r"<(script|style|title|textarea|xmp|iframe|noembed|noframes)\b.*?(?:</\1|
 _QUOTED = r"""=\s*+(?:"[^"]*+"|'[^']*+')?+"""
 # Possessive, and ended by the end of the text as well: no document makes the search begin twice at one place.
 _TAG = rf"""<(/?)([a-z][^\s/<>]{{0,30}})((?:[^>="']++|["']|{_QUOTED})*+)(?:>|\Z)"""
+_TO_BRACKET = re.compile(r"<[^>]*+")
 # A bracket within the value of an attribute, where the tag does not end.
 _QUOTED_END = re.compile(r"""=\s*+(?:"[^">]*+>|'[^'>]*+>)""")
 _TOKEN = re.compile(rf"{_COMMENT}|{_RAW}|{_TAG}", re.DOTALL | re.IGNORECASE)
@@ -45,9 +46,7 @@ def is_beyond_reason(fragment: str) -> bool:
 
 def _may_have_crowded_tag(fragment: str) -> bool:
     """A cheap look: some tag is long enough, or has a `>` within an attribute and may be."""
-    if fragment.count(">") > _MOST_MARKS:
-        return True
-    longest = max(len(piece.partition("<")[2]) for piece in fragment.split(">"))
+    longest = max(map(len, _TO_BRACKET.findall(fragment)), default=0)
     return longest > 2 * _MOST_ATTRIBUTES or _QUOTED_END.search(fragment) is not None
 
 
