@@ -10,7 +10,9 @@ from urllib.parse import urljoin, urlsplit
 _DROPPED = re.compile("[\x00-\x1f\x7f-\x9f]+")
 
 # What is left as it is, whatever it is resolved against: most links, at a tenth of the cost.
-_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?:/[\w./~%+-]*)?(?:\?[\w./~%+=&-]+)?(?:#[\w./~%+=&-]+)?", re.ASCII)
+_PLAIN_URL = re.compile(
+    r"https?://[A-Za-z0-9.-]+(?:/[\w./~%+-]*)?(?:\?[\w./~%+=&-]+)?(?:#[\w./~%+=&-]+)?", re.ASCII
+)
 
 
 def absolute_link(base: str, href: str) -> str | None:

@@ -32,7 +32,9 @@ def document_of(parsed: Mapping[str, Any], text: str, url: str, *, whole: bool) 
     """The document that `parsed` is, which was read from `text` and came from `url`; `whole` unless it was cut off."""
     feed: _Parsed = parsed.get("feed") or {}
     language = language_tag(_text(feed, "language"))
-    read, left_out = read_each(parsed.get("entries") or [], lambda entry: _entry(entry, url, language), _name)
+    read, left_out = read_each(
+        parsed.get("entries") or [], lambda entry: entry_of(entry, url, language), name_of
+    )
     return Document(
         url=url,
         format=parsed.get("version") or "unknown",
@@ -52,7 +54,8 @@ def _hints(feed: _Parsed, text: str) -> Hints:
     return stated(_text(feed, "ttl"), period, frequency, hours, days)
 
 
-def _entry(entry: _Parsed, url: str, language: str | None) -> Entry:
+def entry_of(entry: _Parsed, url: str, language: str | None) -> Entry:
+    """One of the entries of a feed from `url`, which is in `language` where an entry does not say."""
     guid = _text(entry, "id")
     return make_entry(
         guid=guid,
@@ -66,7 +69,8 @@ def _entry(entry: _Parsed, url: str, language: str | None) -> Entry:
     )
 
 
-def _name(entry: _Parsed) -> tuple[str, str]:
+def name_of(entry: _Parsed) -> tuple[str, str]:
+    """What an entry is told by when it cannot be read: its guid and its title."""
     return _text(entry, "id"), _text(entry, "title")
 
 

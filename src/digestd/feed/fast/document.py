@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from typing import Any
 from xml.parsers import expat
 
@@ -24,6 +25,18 @@ def read(text: str, url: str) -> dict[str, Any]:
 
     Raises :class:`~digestd.feed.fast.doubt.Doubt`. Takes time and memory in proportion to the length of `text`.
     """
+    # In one piece: expat begins a long token again at the end of each.
+    pieces = read_in_pieces(text, url, len(text) + 1)
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            found: dict[str, Any] = end.value
+            return found
+
+
+def read_in_pieces(text: str, url: str, characters: int) -> Generator[None, None, dict[str, Any]]:
+    """The same in pieces of so many `characters`: a step is one of them."""
     if not url:
         raise Doubt("no base")
     declared = _DECLARED.match(text)
@@ -35,15 +48,21 @@ def read(text: str, url: str) -> dict[str, Any]:
     names = Names[State](STARTS, ENDS)
     state = State(url, names)
     parser = _parser(state, names)
+    _feed(parser, _DECLARATION, last=False)
+    for begin in range(0, len(document), characters):
+        _feed(parser, document[begin : begin + characters], last=begin + characters >= len(document))
+        yield
+    return {"feed": state.feed, "entries": state.entries, "version": names.version}
+
+
+def _feed(parser: expat.XMLParserType, piece: str, *, last: bool) -> None:
     try:
-        parser.Parse(_DECLARATION, False)
-        parser.Parse(document, True)
+        parser.Parse(piece, last)
     except expat.ExpatError as error:
         raise Doubt("not well-formed") from error
     # Where feedparser would raise, or go on in a way of its own.
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise Doubt("an odd structure") from error
-    return {"feed": state.feed, "entries": state.entries, "version": names.version}
 
 
 def _parser(state: State, names: Names[State]) -> expat.XMLParserType:

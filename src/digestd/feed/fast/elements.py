@@ -335,11 +335,15 @@ _PAIRS: Mapping[str, tuple[Start, End]] = {
     **dict.fromkeys(("item", "entry"), (_start_item, _end_item)),
     **dict.fromkeys(("guid", "id"), (_start_guid, _end_guid)),
     **dict.fromkeys(("title", "dc_title"), (_start_title, _end_title)),
-    **dict.fromkeys(("description", "dc_description", "media_description"), (_start_description, _end_description)),
+    **dict.fromkeys(
+        ("description", "dc_description", "media_description"), (_start_description, _end_description)
+    ),
     **dict.fromkeys(("body", "xhtml_body"), (_start_body, _end_content)),
     **dict.fromkeys(("content_encoded", "fullitem"), (_start_encoded, _end_content)),
     **dict.fromkeys(("published", "issued", "pubdate", "dcterms_issued"), _text("published")),
-    **dict.fromkeys(("updated", "modified", "lastbuilddate", "dc_date", "dcterms_modified"), _text("updated")),
+    **dict.fromkeys(
+        ("updated", "modified", "lastbuilddate", "dc_date", "dcterms_modified"), _text("updated")
+    ),
     **dict.fromkeys(("created", "dcterms_created"), _text("created")),
     **dict.fromkeys(("subtitle", "tagline", "itunes_subtitle"), _content("subtitle")),
     **dict.fromkeys(("rights", "copyright", "dc_rights"), _content("rights")),

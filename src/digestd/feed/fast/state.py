@@ -29,8 +29,14 @@ Part: TypeAlias = dict[str, Any]
 
 # The only ones whose text becomes part of an entry or of what is said of the feed. A `date` counts as updated.
 _KEPT = {
-    **{name: name for name in ("title", "link", "id", "author", "language", "published", "updated", "created")},
-    **{name: name for name in ("summary", "content", "license", "ttl", "sy_updateperiod", "sy_updatefrequency")},
+    **{
+        name: name
+        for name in ("title", "link", "id", "author", "language", "published", "updated", "created")
+    },
+    **{
+        name: name
+        for name in ("summary", "content", "license", "ttl", "sy_updateperiod", "sy_updatefrequency")
+    },
     "description": "summary",
     "date": "updated",
 }

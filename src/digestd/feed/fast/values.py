@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from html.entities import entitydefs
 from urllib.parse import urljoin
 
@@ -25,9 +26,7 @@ CUT_AT = {
 # What somebody who encoded Windows-1252 as Latin-1 meant.
 _C1 = re.compile("[\x80-\x9f]")
 _WINDOWS_1252 = {
-    byte: character
-    for byte in range(0x80, 0xA0)
-    if (character := bytes([byte]).decode("cp1252", "ignore"))
+    byte: character for byte in range(0x80, 0xA0) if (character := bytes([byte]).decode("cp1252", "ignore"))
 }
 
 _SCHEMES = frozenset(
@@ -62,10 +61,8 @@ def repaired(text: str) -> str:
     """`text` without what comes of encoding UTF-8 as Latin-1, or Windows-1252 as Latin-1."""
     if text.isascii():
         return text
-    try:
+    with suppress(UnicodeError):
         text = text.encode("iso-8859-1").decode("utf-8")
-    except UnicodeError:
-        pass
     return text.translate(_WINDOWS_1252) if _C1.search(text) else text
 
 
