@@ -90,6 +90,8 @@ def test_everything_that_is_counted_is_shown() -> None:
         "digestd_fetch_errors_total{cause=timeout}": 1,
         "digestd_fetches_deferred_total": 2,
         "digestd_fetch_overflows_total": 7,
+        "digestd_feed_parses_total{parser=fast}": 8,
+        "digestd_feed_parses_total{parser=feedparser}": 2,
         "digestd_fetches_in_flight": 1,
         "digestd_fetch_slots": 10,
         "digestd_last_success_timestamp_seconds": MOMENT.timestamp(),

@@ -379,7 +379,6 @@ STARTS: Mapping[str, Start] = {
     "cc_license": _start_license,
     **dict.fromkeys(("itunes_image", "itunes_link"), _start_owned_image),
     **dict.fromkeys(("cloud", "media_group", "media_content"), _nothing),
-    **dict.fromkeys(("admin_generatoragent", "admin_errorreportsto"), _nothing),
     **dict.fromkeys(("psc_chapters", "psc_chapter", "georssgeom"), _doubt),
     **dict.fromkeys((f"gml_{name}" for name in ("point", "linestring", "polygon", "exterior")), _doubt),
     **dict.fromkeys((f"gml_{name}" for name in ("linearring", "pos", "poslist")), _doubt),
