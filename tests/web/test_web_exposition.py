@@ -146,7 +146,7 @@ def test_names_are_ours_and_labels_are_bounded_in_both_formats(accept: str) -> N
         assert re.fullmatch(r"digestd_[a-z_]+", family.name)
         assert family.documentation.endswith((".", ": 1 or 0."))
         labels = {key for sample in family.samples for key in sample.labels}
-        assert labels <= {"kind", "outcome", "state", "cause", "le", "version"}
+        assert labels <= {"kind", "outcome", "state", "cause", "parser", "le", "version"}
 
 
 def test_causes_that_a_kind_of_others_invents_are_bounded() -> None:
