@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from digestd.feed.silence import is_labelled
-from digestd.model import Outcome, SourceStatus, State
+from digestd.model import FeedParser, Outcome, SourceStatus, State
 
 FETCH_SECONDS_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the classes of poll durations; one more class is open. The last is the default deadline."""
@@ -92,8 +92,9 @@ class Metrics:
     and `loop_lag` how late the event loop woke its ticker. `failing` has the error of every source whose last poll
     failed, by name, `silent` the names of those that bring nothing any more, `states` the state of each that is not
     `active`; `last_fetch` is when a poll last ended well. `overflows` counts polls in whose document nothing
-    was known. `pages_by_outcome` counts the attempts at article pages: `done`, `failed`, `skipped`, `retry` (a failure
-    that is tried again) and `put_off`; `pages_pending` and the age of the oldest are as they were counted last.
+    was known. `feed_parses` counts the XML feeds that were read, by who read them. `pages_by_outcome` counts the
+    attempts at article pages: `done`, `failed`, `skipped`, `retry` (a failure that is tried again) and `put_off`;
+    `pages_pending` and the age of the oldest are as they were counted last.
     """
 
     started: float
@@ -115,6 +116,7 @@ class Metrics:
     silent: set[str] = field(default_factory=set)
     states: dict[str, State] = field(default_factory=dict)
     last_fetch: datetime | None = None
+    feed_parses: Counter[FeedParser] = field(default_factory=Counter)
     pages_by_outcome: Counter[str] = field(default_factory=Counter)
     page_seconds: float = 0.0
     pages_pending: int | None = None
@@ -242,6 +244,8 @@ class Metrics:
             "articles_updated": self.articles_updated,
             "entries_set_aside": self.entries_set_aside,
             "fetch_overflows": self.overflows,
+            "feeds_fast": self.feed_parses["fast"],
+            "feeds_feedparser": self.feed_parses["feedparser"],
             **self._pages(),
             "errors": self.errors,
             "errors_by_cause": dict(self.errors_by_cause),

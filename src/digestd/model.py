@@ -14,6 +14,7 @@ Origin: TypeAlias = Literal["file", "cli"]
 State: TypeAlias = Literal["active", "degraded", "gone", "removed", "duplicate"]
 Outcome: TypeAlias = Literal["fetched", "unchanged", "failed"]
 Extraction: TypeAlias = Literal["pending", "done", "failed", "skipped"]
+FeedParser: TypeAlias = Literal["fast", "feedparser"]
 PublishedFrom: TypeAlias = Literal["entry", "page", "first_seen"]
 
 Facts: TypeAlias = Mapping[str, Any]
@@ -218,7 +219,8 @@ class Document:
     there may be more entries than these, so nothing may be remembered that says the document was seen. `left_out` are
     the entries that could not be read. `older` is the URL of the page with the entries before these, where the document
     itself names one. `hints` are those that it states. `facts` are what else its kind has to know of it (a cursor, a
-    total, the parts of a catalogue): small, and of JSON's types.
+    total, the parts of a catalogue): small, and of JSON's types. `parser` says which of two read it, where it is an
+    XML feed; they give the same.
     """
 
     url: str
@@ -231,6 +233,7 @@ class Document:
     older: str | None = None
     hints: Hints = Hints()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    parser: FeedParser | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from digestd.feed import jsonfeed, parse, rss_in_json
+from digestd.feed import jsonfeed, parsed, rss_in_json
 from digestd.feed.border import read_each
 from digestd.feed.entry import make_entry
 from digestd.feed.identity import identity_of
@@ -34,7 +34,7 @@ def trip(**fields: Any) -> Entry:
 
 @pytest.mark.parametrize("body", [RSS, JSON_FEED, RSS_AS_JSON])
 def test_the_others_are_read_and_it_is_told(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (parse, jsonfeed, rss_in_json):
+    for module in (parsed, jsonfeed, rss_in_json):
         monkeypatch.setattr(module, "make_entry", trip)
     document = parse_feed(body.encode(), URL, None)
     assert [entry.guid for entry in document.entries] == ["1", "3"]

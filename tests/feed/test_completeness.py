@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digestd.feed import entry
 from digestd.feed.completeness import COMPLETE_CHARACTERS, is_complete
+from digestd.feed.html import cleaned_to_text
 from digestd.feed.parse import parse_feed
 from digestd.model import Entry
 
@@ -100,3 +102,35 @@ def test_a_second_description_is_none_the_more_a_content(first: str) -> None:
 def test_markup_does_not_count_as_text() -> None:
     markup = '<img src="https://example.org/picture.png">' * 100
     assert not rss_entry(f"<content:encoded><![CDATA[<p>Short</p>{markup}]]></content:encoded>").complete
+
+
+_WORDS = (
+    "word",
+    "a",
+    "…",
+    "...",
+    "&hellip;",
+    "Read more",
+    "<p>",
+    "</p>",
+    "<b>",
+    "<br>",
+    "[...]",
+    "x" * 700,
+    "\n",
+    " ",
+)
+
+
+@given(
+    st.lists(st.sampled_from(_WORDS), max_size=300),
+    st.sampled_from(["word ", "<p>", "<b>word</b> ", "x", "&amp; "]),
+    st.integers(0, 2_000),
+    st.lists(st.sampled_from(_WORDS), max_size=5),
+)
+def test_the_end_tells_what_the_whole_does(
+    before: list[str], filling: str, times: int, end: list[str]
+) -> None:
+    content = " ".join(before) + filling * times + "".join(end)
+    whole = len(content) >= COMPLETE_CHARACTERS and is_complete(cleaned_to_text(content))
+    assert entry._is_complete(content) == whole

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from digestd.feed import dates
 from digestd.feed.dates import parse_date
 
 READ = {
@@ -186,3 +187,48 @@ def test_reads_back_what_it_is_given(moment: datetime) -> None:
         "%Y/%m/%d %I:%M:%S %p",
     )
     assert [parse_date(moment.strftime(form)) for form in formats] == [moment] * 4
+
+
+_MONTHS_AND_OTHERS = ("Jan", "May", "Sep", "Dec", "Foo", "Mai", "Sat")
+_CLOCKS = st.tuples(st.integers(0, 25), st.integers(0, 61), st.integers(0, 61)).map(
+    "{0[0]:02}:{0[1]:02}:{0[2]:02}".format
+)
+_YEARS = st.sampled_from(["0000", "0001", "1970", "2020", "9999"])
+
+
+@given(
+    st.builds(
+        "{}{} {} {} {} {}".format,
+        st.sampled_from(["Mon, ", "", "Sun, ", "Xyz, ", "May, ", "mon, "]),
+        st.integers(0, 32).map(str) | st.integers(0, 32).map("{:02}".format),
+        st.sampled_from(_MONTHS_AND_OTHERS),
+        _YEARS,
+        _CLOCKS,
+        st.sampled_from(["GMT", "UTC", "+0000", "-0130", "+1399", "+1400", "Z", "EST"]),
+    )
+    | st.builds(
+        "{}-{:02}-{:02}T{}{}{}".format,
+        _YEARS,
+        st.integers(0, 13),
+        st.integers(0, 32),
+        _CLOCKS,
+        st.sampled_from(["", ".5", ".123456789"]),
+        st.sampled_from(["Z", "+00:00", "-13:59", "+05:30", "+14:00", "+01:99", ""]),
+    )
+)
+def test_plain_dates_are_read_as_any_others(raw: str) -> None:
+    found = dates._plain(raw)
+    assert found is None or found == dates._any(raw)
+
+
+def test_the_dates_that_nearly_all_feeds_have_are_plain() -> None:
+    moment = datetime(2020, 1, 10, 8, 0, 0, tzinfo=UTC)
+    for raw in (
+        "Fri, 10 Jan 2020 08:00:00 GMT",
+        "Fri, 10 Jan 2020 10:00:00 +0200",
+        "10 Jan 2020 08:00:00 UTC",
+        "2020-01-10T08:00:00Z",
+        "2020-01-10T08:00:00.123Z",
+        "2020-01-10T03:30:00-04:30",
+    ):
+        assert dates._plain(raw) == moment

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digestd.feed.encoding import decode, mend
+from digestd.feed.encoding import decode, mend, without_margin
 
 TEXT = "<rss>Sicherheitslücken – Übersicht „neu“ für alle Geräte, größte Lücken, größter Ärger</rss>"
 
@@ -128,3 +128,26 @@ def test_names_that_are_made_up_are_not_remembered() -> None:
         decode(b"<rss/>", f"text/xml; charset=utf{'-' * number}8")
         decode(b"<rss/>", f"text/xml; charset={'z' * 60_000}{number}")
     assert len(encodings._cache) <= before + 1
+
+
+def test_references_to_characters_that_xml_has_stay_and_the_others_go() -> None:
+    forbidden = [*range(0x9), 0xB, 0xC, *range(0xE, 0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF, 0x110000]
+    allowed = [
+        0x9,
+        0xA,
+        0xD,
+        *range(0x20, 0x3000),
+        *range(0xD000, 0xD800),
+        *range(0xE000, 0xE100),
+        0xFFFD,
+        0x10FFFF,
+    ]
+    for form in ("&#{};", "&#0{};", "&#x{:x};", "&#X{:X};", "&#x0{:x};"):
+        assert [code for code in forbidden if mend("a" + form.format(code)) != "a"] == []
+        assert [code for code in allowed if mend("a" + form.format(code)) != "a" + form.format(code)] == []
+
+
+@given(st.text(alphabet="\ufeff \n<a>&#8;x1\x00\x01\ufffe"))
+def test_what_xml_parsers_take_is_mended_by_its_margin_alone(text: str) -> None:
+    if not set(text) & {"\x00", "\x01", "\ufffe"}:
+        assert without_margin(text) == mend(text)

@@ -26,3 +26,10 @@ def test_white_space_is_collapsed() -> None:
 def test_what_is_stripped_can_be_written(text: str) -> None:
     strip_controls(text).encode()
     assert "\x00" not in storable(text).encode().decode()
+
+
+@given(st.text(alphabet=st.sampled_from("ab\x00\ud800\udfffé漢😀\ue000\x7f")))
+def test_what_is_kept_as_it_is_needs_no_mending(text: str) -> None:
+    mended = storable(text)
+    assert (mended != text) == any(character in text for character in ("\x00", "\ud800", "\udfff"))
+    mended.encode()

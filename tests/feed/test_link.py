@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from unittest import mock
 
-from digestd.feed.link import absolute_link
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digestd.feed import link
+from digestd.feed.link import absolute_link, is_plain_url
 
 BASE = "https://example.org/blog/feed"
 
@@ -23,3 +28,50 @@ BASE = "https://example.org/blog/feed"
 )
 def test_links_are_absolute_and_hold_no_control_characters(href: str, link: str | None) -> None:
     assert absolute_link(BASE, href) == link
+
+
+@given(
+    st.sampled_from(
+        [
+            "https://example.org/a/b?c#d",
+            "http://example.org",
+            "http://[bad",
+            "",
+            "/path",
+            "mailto:a@b.example",
+        ]
+    ),
+    st.lists(
+        st.sampled_from(
+            [
+                "http://",
+                "https://",
+                "HTTP://",
+                "a.example",
+                "/",
+                "..",
+                ".",
+                "?",
+                "#",
+                "a=b",
+                "&",
+                ";",
+                ":80",
+                "%",
+                "@",
+                "é",
+            ]
+        ),
+        max_size=8,
+    ).map("".join),
+)
+def test_plain_links_are_resolved_as_any_others(base: str, href: str) -> None:
+    found = absolute_link(base, href)
+    with mock.patch.object(link, "is_plain_url", return_value=False):
+        assert absolute_link(base, href) == found
+
+
+def test_most_links_are_plain() -> None:
+    assert is_plain_url("https://www.example.org/2020/01/a-title_of~one/?utm_source=rss&id=1%20#more")
+    assert not is_plain_url("/2020/01/")
+    assert not is_plain_url("https://example.org/a?")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digestd.feed import markup
 from digestd.feed.html import clean, to_text
 from digestd.feed.markup import is_beyond_reason
 from digestd.feed.parse import parse_feed
@@ -75,3 +76,24 @@ def test_no_article_of_a_real_feed_loses_its_tags(monkeypatch: pytest.MonkeyPatc
         parse_feed(file.read_bytes(), "https://example.org/feed", None)
     assert len(met) > 1_000
     assert not any(map(is_beyond_reason, met))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["<a ", "x=", '"', "'", ">", "<", "b ", "c=1 ", " y='q>'", "<!--", "-->", "<script>"]
+            ),
+            st.sampled_from([1, 1, 1, 40, 700, 1_200]),
+        ),
+        max_size=12,
+    )
+)
+def test_a_cheap_look_misses_no_crowded_tag(parts: list[tuple[str, int]]) -> None:
+    fragment = "".join(part * times for part, times in parts)
+    assert markup._may_have_crowded_tag(fragment) or not markup._has_crowded_tag(fragment)
+
+
+def test_the_cheap_look_is_enough_for_articles() -> None:
+    article = "<p class='a'>" + "word " * 1_000 + "<a href='https://a.example/?b=c'>" + "word " * 1_000
+    assert not markup._may_have_crowded_tag(article)

@@ -34,6 +34,12 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
     "feed": tuple(
         bytes([choice]) + body for choice in (0, 3) for body in (_RSS, _ATOM, _JSON, _RSS_JSON, b"<html>")
     ),
+    "parsers": (
+        _RSS,
+        _ATOM,
+        b"<rss version='2.0'><channel><item><title>a<b>c</b></title><summary>d</summary></item></channel></rss>",
+        b"<rss xmlns:dc='http://purl.org/dc/elements/1.1/'><channel><item><dc:creator>A</dc:creator></item></channel></rss>",
+    ),
     "dates": (
         b"Fri, 10 Jan 2020 10:00:00 +0200",
         b"2020-01-10T24:00:00Z",

@@ -36,6 +36,7 @@ from digestd.page.sitemap import read_sitemap
 from digestd.page.tree import parse_page, words_of
 from fuzz.harmless import BASE, assert_harmless
 from fuzz.spelling import DATES, FEEDS, HTML, SITEMAPS, spelled
+from support.feed_comparison import verdict
 
 URL = "https://example.org/blog/feed.xml"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -84,6 +85,11 @@ def _check_entry(entry: Entry) -> None:
     assert entry.published_at is None or entry.published_at.utcoffset() == timedelta()
     for shown in filter(None, (entry.summary, entry.content)):
         assert_harmless(shown)
+
+
+def parsers(data: bytes) -> None:
+    """A document that should be a feed in XML: what the fast parser reads, it reads as feedparser does."""
+    verdict(spelled(data, FEEDS).encode("utf-8", "surrogatepass"))
 
 
 def dates(data: bytes) -> None:
@@ -249,6 +255,7 @@ def listing(data: bytes) -> None:
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "feed": feed,
+    "parsers": parsers,
     "dates": dates,
     "sanitiser": sanitiser,
     "urls": urls,

@@ -230,7 +230,11 @@ async def test_no_more_are_read_at_one_time_than_there_are_processes() -> None:
 async def test_a_feed_never_waits_behind_pages() -> None:
     feed = b"<rss version='2.0'><channel><item><guid>1</guid></item></channel></rss>"
     url = "https://example.com/feed"
-    async with bounded_reader() as read, open_parser(1) as parse, trio.open_nursery() as nursery:
+    async with (
+        bounded_reader() as read,
+        open_parser(1, here_bytes=0) as parse,
+        trio.open_nursery() as nursery,
+    ):
         nursery.start_soon(order, read, "spin")
         nursery.start_soon(order, read, "spin")
         assert len((await parse(feed, url, None, source_url=url)).entries) == 1

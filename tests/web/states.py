@@ -33,6 +33,7 @@ def metrics_of_an_hour() -> Metrics:
     metrics.sources_deferred = 2
     metrics.articles_new, metrics.articles_updated, metrics.entries_set_aside = 40, 3, 1
     metrics.restarts, metrics.store_outages, metrics.overflows = 4, 5, 7
+    metrics.feed_parses.update(fast=8, feedparser=2)
     metrics.silent |= {"Old Fen News", "Marsh Advisories"}
     metrics.failing["Fenwick CERT"] = "dns: no address for cert.fenwick.example"
     metrics.last_fetch = MOMENT

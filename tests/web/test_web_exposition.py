@@ -90,6 +90,8 @@ def test_everything_that_is_counted_is_shown() -> None:
         "digestd_fetch_errors_total{cause=timeout}": 1,
         "digestd_fetches_deferred_total": 2,
         "digestd_fetch_overflows_total": 7,
+        "digestd_feed_parses_total{parser=fast}": 8,
+        "digestd_feed_parses_total{parser=feedparser}": 2,
         "digestd_fetches_in_flight": 1,
         "digestd_fetch_slots": 10,
         "digestd_last_success_timestamp_seconds": MOMENT.timestamp(),
@@ -144,7 +146,7 @@ def test_names_are_ours_and_labels_are_bounded_in_both_formats(accept: str) -> N
         assert re.fullmatch(r"digestd_[a-z_]+", family.name)
         assert family.documentation.endswith((".", ": 1 or 0."))
         labels = {key for sample in family.samples for key in sample.labels}
-        assert labels <= {"kind", "outcome", "state", "cause", "le", "version"}
+        assert labels <= {"kind", "outcome", "state", "cause", "parser", "le", "version"}
 
 
 def test_causes_that_a_kind_of_others_invents_are_bounded() -> None:

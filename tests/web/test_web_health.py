@@ -31,6 +31,8 @@ def test_a_daemon_that_is_well_says_everything() -> None:
             "articles_updated": 3,
             "entries_set_aside": 1,
             "fetch_overflows": 7,
+            "feeds_fast": 8,
+            "feeds_feedparser": 2,
             "pages_done": 2,
             "pages_failed": 1,
             "pages_skipped": 0,

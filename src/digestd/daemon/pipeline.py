@@ -112,7 +112,7 @@ async def open_pipeline(
         hosts = Hosts(fetch.per_host_concurrency, fetch.per_host_delay_seconds, fetch.hosts)
         async with (
             open_http(settings.fetch, hosts) as http,
-            open_parser(PARSERS) as parse,
+            open_parser(PARSERS, parses=metrics.feed_parses) as parse,
             open_reader(settings.extract.processes, settings.extract.timeout_seconds) as read,
         ):
             access = StoreAccess(store, metrics)

@@ -19,6 +19,18 @@ from digestd.feed.text import collapse
 LONGEST_DATE = 200
 """What has more characters is no date; those that feeds write have fewer than 100."""
 
+# The two forms that nine of ten dates have (RFC 822 and RFC 3339), without anything that is in doubt.
+_INTERNET = re.compile(
+    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) "
+    r"(?:GMT|UTC|([+-])(0\d|1[0-3])(\d{2}))",
+    re.ASCII,
+)
+_TIMESTAMP = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.\d{1,9})?(?:Z|([+-])(0\d|1[0-3]):(\d{2}))", re.ASCII
+)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTH_NUMBERS = {name: str(number) for number, name in enumerate(_MONTHS, 1)}
+
 _COMMENT = re.compile(r"\([^()]*\)")
 _COMPACT = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})[tT ]?(\d{2})(\d{2})(\d{2})?(?![\d:])")
 # Not behind a sign: that is an offset, as in the XML Schema date 2020-01-10+02:00.
@@ -65,6 +77,31 @@ def parse_date(raw: str) -> datetime | None:
     """
     if len(raw) > LONGEST_DATE:
         return None
+    return _plain(raw) or _any(raw)
+
+
+def _plain(raw: str) -> datetime | None:
+    """What :func:`_any` gives, at a tenth of its cost; None for whatever is not plain."""
+    if match := _TIMESTAMP.fullmatch(raw):
+        year, month, day, *rest = match.groups()
+    elif match := _INTERNET.fullmatch(raw):
+        day, name, year, *rest = match.groups()
+        month = _MONTH_NUMBERS.get(name, "0")
+    else:
+        return None
+    hour, minute, second, sign, hours, minutes = rest
+    try:
+        local = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+        if sign is None:
+            return local
+        ahead = timedelta(hours=int(hours), minutes=int(minutes))
+        return local - ahead if sign == "+" else local + ahead
+    # The leap second for one: what is not plain after all.
+    except (ValueError, OverflowError):
+        return None
+
+
+def _any(raw: str) -> datetime | None:
     text = collapse(_COMMENT.sub(" ", unicodedata.normalize("NFC", raw)))
     text = _COMPACT.sub(_spread, text, count=1) if _COMPACT.match(text) else text
     clock = _CLOCK.search(text)

@@ -58,7 +58,12 @@ _NO_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _PAIR = re.compile(
     r"&#(?:[xX]([dD][89abAB][0-9a-fA-F]{2})|(5[56]\d{3}));&#(?:[xX]([dD][c-fC-F][0-9a-fA-F]{2})|(5[67]\d{3}));"
 )
-_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]+)|([0-9]+));")
+# Those to characters that nobody doubts, from the space to what is below the surrogates, are not worth a look.
+_LEGAL = (
+    r"(?:3[2-9]|[4-9]\d|[1-9]\d{2,3}|[1-4]\d{4}"
+    r"|[xX](?:[2-9a-fA-F][0-9a-fA-F]|[1-9a-fA-F][0-9a-fA-F]{2}|[1-9a-cA-C][0-9a-fA-F]{3}));"
+)
+_REFERENCE = re.compile(rf"&#(?!{_LEGAL})(?:[xX]([0-9a-fA-F]+)|([0-9]+));", re.ASCII)
 _HIGHEST = 0x10FFFF
 # Digits of the highest code point; more of them are never a character, and int() is slow on very long ones.
 _MOST_DIGITS = 20
@@ -122,7 +127,12 @@ def mend(text: str) -> str:
 
     Surrogate pairs written as two references, as some Java programs do, become the character they mean.
     """
-    text = _NO_CHARACTERS.sub("", text).lstrip("\ufeff \t\r\n\v\f\u2028\u00a0")
+    return without_margin(_NO_CHARACTERS.sub("", text))
+
+
+def without_margin(text: str) -> str:
+    """What :func:`mend` gives for `text`, if that holds nothing which no XML document may hold."""
+    text = text.lstrip("\ufeff \t\r\n\v\f\u2028\u00a0")
     if "&#" not in text:
         return text
     return _REFERENCE.sub(_unless_forbidden, _PAIR.sub(_joined, text))

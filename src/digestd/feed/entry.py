@@ -21,6 +21,8 @@ LONGEST_GUID = 2_000
 LONGEST_LINK = 8_192
 """A longer link is none: nothing is fetched from there. The longest real one that we have seen has 340 characters."""
 
+# In HTML, twice what is a whole article as text.
+_END = 2 * COMPLETE_CHARACTERS
 _LONGEST_LANGUAGE = 35
 # RFC 5646, 2.1, loosely: feeds also write en_US.
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
@@ -98,7 +100,11 @@ def language_tag(text: str | None) -> str | None:
 
 def _is_complete(html: str | None) -> bool:
     # Markup only makes it longer, and most are short: those need no look at their text.
-    return html is not None and len(html) >= COMPLETE_CHARACTERS and is_complete(cleaned_to_text(html))
+    if html is None or len(html) < COMPLETE_CHARACTERS:
+        return False
+    # From a tag on, where words begin anew. The end is mostly long enough to be the whole article, and all that counts.
+    end = cleaned_to_text(html[max(0, html.rfind("<", 0, -_END)) :]) if len(html) > _END else ""
+    return is_complete(end if len(end) >= COMPLETE_CHARACTERS else cleaned_to_text(html))
 
 
 def _kept(text: str | None) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -24,6 +25,7 @@ from prometheus_client.registry import Collector
 
 from digestd import __version__
 from digestd.metrics import Histogram, Metrics
+from digestd.model import FeedParser
 from digestd.web.state import DaemonState
 
 PAGE_OUTCOMES = ("done", "failed", "skipped", "retry", "put_off")
@@ -103,6 +105,9 @@ def _fetches(state: DaemonState) -> Iterator[Metric]:
     yield _counter("fetches_deferred", text, metrics.sources_deferred)
     text = "Polls that found nothing in the document that was known: entries before may have been missed."
     yield _counter("fetch_overflows", text, metrics.overflows)
+    text = "XML feeds that were read, by the parser: the fast one, or feedparser for what that doubts."
+    parses = {parser: metrics.feed_parses[parser] for parser in get_args(FeedParser)}
+    yield _counters("feed_parses", text, "parser", parses)
     yield _gauge("fetches_in_flight", "Polls in flight.", state.slots_in_use)
     text = "Polls that may be in flight at one time (worker.max_sources)."
     yield _gauge("fetch_slots", text, state.slots)

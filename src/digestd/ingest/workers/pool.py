@@ -4,6 +4,7 @@ trio-parallel."""
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
@@ -16,11 +17,13 @@ import trio_parallel
 from trio_parallel import _proc
 
 from digestd.errors import DocumentError, ParserBusy, ParserDied
+from digestd.feed.fast.doubt import Doubt
+from digestd.feed.pieces import MOST_BYTES, parse_in_pieces
 from digestd.ingest.pace import our_own
 from digestd.ingest.workers import confinement, feeds, pages
 from digestd.ingest.workers.heavy import HeavySources, is_heavy, light_seconds
 from digestd.log import get_logger
-from digestd.model import Document, Entry, Page
+from digestd.model import Document, Entry, FeedParser, Page
 
 T = TypeVar("T")
 _Job: TypeAlias = Callable[[float], feeds.Reading]
@@ -98,8 +101,12 @@ class Parser:
     heavy, and is read again among its like. So nobody waits for long behind what is small and takes long.
     """
 
-    def __init__(self, workers: Workers, heavy_workers: Workers) -> None:
+    def __init__(
+        self, workers: Workers, heavy_workers: Workers, here_bytes: int, parses: Counter[FeedParser]
+    ) -> None:
         self._workers = workers
+        self._here_bytes = here_bytes
+        self._parses = parses
         # A heavy document mostly costs its worker: others must not wait for the start of the next.
         self._heavy_workers = heavy_workers
         self._heavy_turns = trio.CapacityLimiter(max(1, int(workers.free.total_tokens) // 2))
@@ -111,8 +118,13 @@ class Parser:
 
         Resource handling: a worker that dies is replaced at the next document. Cancellation: kills the worker.
         """
-        job = partial(feeds.parse_document, body, url, content_type)
-        return await self._read(job, len(body), source_url)
+        document = None
+        if len(body) <= self._here_bytes and not self._heavy.expects(source_url, len(body)):
+            document = await _read_here(body, url, content_type)
+        if document is None:
+            job = partial(feeds.parse_document, body, url, content_type)
+            return await self._read(job, len(body), source_url)
+        return self._counted(document)
 
     async def read(
         self, reader: Callable[..., Document] | str, body: bytes, *arguments: object, source_url: str
@@ -130,7 +142,12 @@ class Parser:
         self._heavy.note(source_url, heavy=heavy)
         if isinstance(reading.outcome, DocumentError):
             raise reading.outcome
-        return await _put_together(reading.outcome)
+        return self._counted(await _put_together(reading.outcome))
+
+    def _counted(self, document: Document) -> Document:
+        if document.parser is not None:
+            self._parses[document.parser] += 1
+        return document
 
     async def _read_lightly(self, job: _Job, size: int) -> feeds.Reading | None:
         """What a document of `size` says; None where its parser died of it, most likely for want of time."""
@@ -159,6 +176,25 @@ class Parser:
         if waiting.cancelled_caught:
             message = f"every parser has been busy for {QUEUE_SECONDS:g} s; polled again soon"
             raise ParserBusy(message, retry_after=BUSY_RETRY_SECONDS)
+
+
+async def _read_here(body: bytes, url: str, content_type: str | None) -> Document | None:
+    """The feed `body`, if it can be read in this process without holding up other tasks."""
+    pieces = parse_in_pieces(body, url, content_type)
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            document: Document = end.value
+            return document
+        except Doubt:
+            return None
+        except BaseException as error:
+            # What ends a process of its own, and no more, when it comes out of Rust.
+            if type(error).__name__ != "PanicException":
+                raise
+            return None
+        await trio.lowlevel.checkpoint()
 
 
 async def _put_together(parsed: feeds.Parsed) -> Document:
@@ -197,9 +233,12 @@ class PageReader:
 
 
 @asynccontextmanager
-async def open_parser(processes: int) -> AsyncIterator[Parser]:
+async def open_parser(
+    processes: int, *, here_bytes: int = MOST_BYTES, parses: Counter[FeedParser] | None = None
+) -> AsyncIterator[Parser]:
     """A parser of feeds with up to `processes` workers at work, started when first needed and again after an idle
-    minute; half as many more may be idle.
+    minute; half as many more may be idle. Sound feeds of up to `here_bytes` need none. `parses` counts the documents by
+    who read them.
 
     Resource handling: no worker is left when the block ends; a busy one is killed with the task that waits for it.
     """
@@ -208,7 +247,7 @@ async def open_parser(processes: int) -> AsyncIterator[Parser]:
         _open_workers(processes, *limits, niceness=LIGHT_NICENESS) as workers,
         _open_workers(processes, *limits, niceness=HEAVY_NICENESS) as heavy_workers,
     ):
-        yield Parser(workers, heavy_workers)
+        yield Parser(workers, heavy_workers, here_bytes, Counter() if parses is None else parses)
 
 
 @asynccontextmanager

@@ -1,0 +1,396 @@
+"""What begins and ends with each element that feedparser knows: of RSS, RDF, Atom and what is mixed into them.
+
+Elements whose text nobody asks for are here as far as they change where other text goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from digestd.feed.fast import people
+from digestd.feed.fast.doubt import Doubt
+from digestd.feed.fast.state import Attributes, State
+from digestd.feed.fast.values import content_type, joined
+
+Start: TypeAlias = Callable[[State, Attributes], None]
+End: TypeAlias = Callable[[State], None]
+
+_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+_TEXT_TYPES = _HTML_TYPES | {"text/plain"}
+_RSS_VERSIONS = {"0.91": "rss091u", "0.92": "rss092", "0.93": "rss093", "0.94": "rss094"}
+_ATOM_VERSIONS = {"0.1": "atom01", "0.2": "atom02", "0.3": "atom03"}
+
+
+def _start_rss(state: State, attributes: Attributes) -> None:
+    if not state.names.version.startswith("rss"):
+        written = attributes.get("version", "")
+        state.names.version = _RSS_VERSIONS.get(written) or ("rss20" if written.startswith("2.") else "rss")
+
+
+def _start_channel(state: State, attributes: Attributes) -> None:
+    state.in_feed = True
+    _refuse_cdf(attributes)
+
+
+def _start_feed(state: State, attributes: Attributes) -> None:
+    state.in_feed = True
+    if not state.names.version:
+        state.names.version = _ATOM_VERSIONS.get(attributes.get("version", ""), "atom")
+
+
+def _end_feed(state: State) -> None:
+    state.in_feed = False
+
+
+def _refuse_cdf(attributes: Attributes) -> None:
+    if "lastmod" in attributes or "href" in attributes:
+        raise Doubt("CDF")
+
+
+def _start_item(state: State, attributes: Attributes) -> None:
+    state.begin_entry()
+    state.push("item", kept=False)
+    state.guid_is_link = False
+    state.title_depth = -1
+    about = attributes.get(state.names.standard("rdf:about"))
+    if about:
+        state.context()["id"] = about
+    _refuse_cdf(attributes)
+
+
+def _end_item(state: State) -> None:
+    state.pop("item")
+    state.in_entry = state.has_content = False
+
+
+def _start_image(state: State, attributes: Attributes) -> None:
+    context = state.context()
+    if not state.in_entry:
+        context.setdefault("image", {})
+    state.in_image = True
+    state.title_depth = -1
+    state.push("image", kept=False)
+
+
+def _end_image(state: State) -> None:
+    state.pop("image")
+    state.in_image = False
+
+
+def _start_text_input(state: State, attributes: Attributes) -> None:
+    state.context().setdefault("textinput", {})
+    if "textinput" not in state.feed:
+        raise Doubt("a text input of an entry")
+    state.in_text_input = True
+    state.title_depth = -1
+    state.push("textinput", kept=False)
+
+
+def _end_text_input(state: State) -> None:
+    state.pop("textinput")
+    state.in_text_input = False
+
+
+def _start_source(state: State, attributes: Attributes) -> None:
+    state.push("source")
+    state.in_source = True
+    state.title_depth = -1
+
+
+def _end_source(state: State) -> None:
+    state.in_source = False
+    state.pop("source")
+    state.source = {}
+
+
+def _start_link(state: State, attributes: Attributes) -> None:
+    relation = attributes.setdefault("rel", "alternate")
+    kind = attributes.setdefault("type", "application/atom+xml" if relation == "self" else "text/html")
+    context = state.context()
+    link = _target(state, attributes)
+    # Where it has no target of its own, one comes as its text.
+    links = context.setdefault("links", [])
+    if not (state.in_entry and state.in_image):
+        links.append({"rel": relation} if link is None else {"rel": relation, "href": link})
+    if link is None:
+        state.push("link", kept=_wants_text(state))
+    elif relation == "alternate" and content_type(kind) in _HTML_TYPES:
+        context["link"] = link
+
+
+def _target(state: State, attributes: Attributes) -> str | None:
+    written = attributes.get("url", attributes.get("uri", attributes.get("href"))) or attributes.get("href")
+    return None if written is None else joined(state.base, written)
+
+
+def _end_link(state: State) -> None:
+    state.pop("link")
+
+
+def _wants_text(state: State) -> bool:
+    return state.in_feed or state.in_entry or state.in_source
+
+
+def _start_enclosure(state: State, attributes: Attributes) -> None:
+    state.context().setdefault("links", []).append({"rel": "enclosure"})
+
+
+def _start_license(state: State, attributes: Attributes) -> None:
+    state.context().setdefault("links", []).append({"rel": "license"})
+
+
+def _start_written_license(state: State, attributes: Attributes) -> None:
+    state.push("license")
+
+
+def _end_written_license(state: State) -> None:
+    state.pop("license")
+    context = state.context()
+    context.setdefault("links", []).append({"rel": "license"})
+    del context["license"]
+
+
+def _start_guid(state: State, attributes: Attributes) -> None:
+    state.guid_is_link = attributes.get("ispermalink", "true") == "true"
+    state.push("id")
+
+
+def _end_guid(state: State) -> None:
+    guid = state.pop("id")
+    if state.guid_is_link is None or guid is None:
+        raise Doubt("the end of a guid that did not begin")
+    if state.guid_is_link:
+        state.context().setdefault("link", guid)
+
+
+def _start_title(state: State, attributes: Attributes) -> None:
+    state.push_content("title", attributes, "text/plain", kept=_wants_text(state))
+
+
+def _end_title(state: State) -> None:
+    if state.pop_content("title"):
+        state.title_depth = state.depth
+
+
+def _end_media_title(state: State) -> None:
+    depth = state.title_depth
+    _end_title(state)
+    state.title_depth = depth
+
+
+def _is_second_summary(state: State) -> bool:
+    return "summary" in state.context() and not state.has_content
+
+
+def _start_description(state: State, attributes: Attributes) -> None:
+    if _is_second_summary(state):
+        state.summary_as = "content"
+        _start_content(state, attributes)
+    else:
+        state.push_content("description", attributes, "text/html", kept=_wants_text(state))
+
+
+def _start_abstract(state: State, attributes: Attributes) -> None:
+    state.push_content("description", attributes, "text/plain", kept=_wants_text(state))
+
+
+def _end_description(state: State) -> None:
+    if state.summary_as == "content":
+        _end_content(state)
+    else:
+        state.pop_content("description")
+    state.summary_as = None
+
+
+def _start_summary(state: State, attributes: Attributes) -> None:
+    if _is_second_summary(state):
+        state.summary_as = "content"
+        _start_content(state, attributes)
+    else:
+        state.summary_as = "summary"
+        state.push_content("summary", attributes, "text/plain", kept=True)
+
+
+def _end_summary(state: State) -> None:
+    if state.summary_as == "content":
+        _end_content(state)
+    else:
+        state.pop_content("summary")
+    state.summary_as = None
+
+
+def _start_content(state: State, attributes: Attributes) -> None:
+    state.has_content = True
+    state.push_content("content", attributes, "text/plain", kept=True)
+    # Once more, and one of them stays: from here on, text outside of others goes there.
+    state.push("content")
+
+
+def _start_body(state: State, attributes: Attributes) -> None:
+    state.push_content("content", attributes, "application/xhtml+xml", kept=True)
+
+
+def _start_encoded(state: State, attributes: Attributes) -> None:
+    state.has_content = True
+    state.push_content("content", attributes, "text/html", kept=True)
+
+
+def _end_content(state: State) -> None:
+    if "type" not in state.content:
+        raise Doubt("the end of content that did not begin")
+    may_be_summary = content_type(state.content["type"]) in _TEXT_TYPES
+    text = state.pop_content("content")
+    if text is None:
+        raise Doubt("content that ended in another")
+    if may_be_summary:
+        state.context().setdefault("summary", text)
+
+
+def _start_category(state: State, attributes: Attributes) -> None:
+    state.context()["tags"] = True
+    state.push("category", kept=False)
+
+
+def _end_category(state: State) -> None:
+    if state.pop("category") and "tags" not in state.context():
+        raise Doubt("a category that ended elsewhere")
+
+
+def _start_language(state: State, attributes: Attributes) -> None:
+    state.push("language")
+
+
+def _end_language(state: State) -> None:
+    state.language = state.pop("language")
+
+
+def _start_owned_image(state: State, attributes: Attributes) -> None:
+    state.push("itunes_image", kept=False)
+    if attributes.get("href") or attributes.get("url"):
+        state.context()["image"] = {}
+
+
+def _content(element: str) -> tuple[Start, End]:
+    """What may be markup, and is of no use."""
+
+    def start(state: State, attributes: Attributes) -> None:
+        state.push_content(element, attributes, "text/plain", kept=True)
+
+    def end(state: State) -> None:
+        state.pop_content(element)
+
+    return start, end
+
+
+def _text(element: str) -> tuple[Start, End]:
+    def start(state: State, attributes: Attributes) -> None:
+        state.push(element)
+
+    def end(state: State) -> None:
+        state.pop(element)
+
+    return start, end
+
+
+def _closed(element: str, *, must_begin: bool = False) -> tuple[Start, End]:
+    """Text of no use. feedparser raises where another element begins in it and what is around it ends there."""
+
+    def start(state: State, attributes: Attributes) -> None:
+        state.push(element)
+        state.closed = True
+
+    def end(state: State) -> None:
+        if state.pop(element) is None and must_begin:
+            raise Doubt("the end of what did not begin")
+
+    return start, end
+
+
+def _nothing(state: State, attributes: Attributes) -> None:
+    """What has all it says in its attributes, or in the elements in it."""
+
+
+def _doubt(state: State, attributes: Attributes) -> None:
+    raise Doubt("an element that is not read here")
+
+
+def _doubt_end(state: State) -> None:
+    raise Doubt("an element that is not read here")
+
+
+_CATEGORY = (_start_category, _end_category)
+_PAIRS: Mapping[str, tuple[Start, End]] = {
+    "image": (_start_image, _end_image),
+    "textinput": (_start_text_input, _end_text_input),
+    "source": (_start_source, _end_source),
+    "link": (_start_link, _end_link),
+    "language": (_start_language, _end_language),
+    "dc_language": (_start_language, _end_language),
+    "summary": (_start_summary, _end_summary),
+    "itunes_summary": (_start_summary, _end_summary),
+    "abstract": (_start_abstract, _end_description),
+    "content": (_start_content, _end_content),
+    "media_title": (_start_title, _end_media_title),
+    **dict.fromkeys(("item", "entry"), (_start_item, _end_item)),
+    **dict.fromkeys(("guid", "id"), (_start_guid, _end_guid)),
+    **dict.fromkeys(("title", "dc_title"), (_start_title, _end_title)),
+    **dict.fromkeys(
+        ("description", "dc_description", "media_description"), (_start_description, _end_description)
+    ),
+    **dict.fromkeys(("body", "xhtml_body"), (_start_body, _end_content)),
+    **dict.fromkeys(("content_encoded", "fullitem"), (_start_encoded, _end_content)),
+    **dict.fromkeys(("published", "issued", "pubdate", "dcterms_issued"), _text("published")),
+    **dict.fromkeys(
+        ("updated", "modified", "lastbuilddate", "dc_date", "dcterms_modified"), _text("updated")
+    ),
+    **dict.fromkeys(("created", "dcterms_created"), _text("created")),
+    **dict.fromkeys(("subtitle", "tagline", "itunes_subtitle"), _content("subtitle")),
+    **dict.fromkeys(("rights", "copyright", "dc_rights"), _content("rights")),
+    **dict.fromkeys(("info", "feedburner_browserfriendly"), _content("info")),
+    **dict.fromkeys(("category", "keywords", "dc_subject", "media_category", "itunes_category"), _CATEGORY),
+    **dict.fromkeys(("where", "georss_where"), _text("where")),
+    **dict.fromkeys((f"georss_{form}" for form in ("point", "line", "polygon", "box")), _closed("geometry")),
+    **dict.fromkeys(
+        ("creativecommons_license", "creativeCommons_license"), (_start_written_license, _end_written_license)
+    ),
+    "expirationdate": _text("expired"),
+    "dcterms_valid": _text("validity"),
+    "generator": _text("generator"),
+    "newlocation": _text("newlocation"),
+    "tags": _closed("tags"),
+    "width": _closed("width", must_begin=True),
+    "height": _closed("height", must_begin=True),
+    "media_rating": _closed("rating"),
+    "media_credit": _closed("credit"),
+    "media_restriction": _closed("restriction"),
+    "media_license": _closed("license"),
+    "media_thumbnail": _closed("url"),
+    "media_player": _closed("media_player", must_begin=True),
+}
+
+STARTS: Mapping[str, Start] = {
+    **{key: start for key, (start, _) in _PAIRS.items()},
+    **people.STARTS,
+    "rss": _start_rss,
+    "feed": _start_feed,
+    "channel": _start_channel,
+    "enclosure": _start_enclosure,
+    "cc_license": _start_license,
+    **dict.fromkeys(("itunes_image", "itunes_link"), _start_owned_image),
+    **dict.fromkeys(("cloud", "media_group", "media_content"), _nothing),
+    **dict.fromkeys(("psc_chapters", "psc_chapter", "georssgeom"), _doubt),
+    **dict.fromkeys((f"gml_{name}" for name in ("point", "linestring", "polygon", "exterior")), _doubt),
+    **dict.fromkeys((f"gml_{name}" for name in ("linearring", "pos", "poslist")), _doubt),
+}
+"""What is done at the beginning of an element, by the name that feedparser's handler for it has."""
+
+ENDS: Mapping[str, End] = {
+    **{key: end for key, (_, end) in _PAIRS.items()},
+    **people.ENDS,
+    **dict.fromkeys(("feed", "channel"), _end_feed),
+    "geom": _doubt_end,
+    **dict.fromkeys((f"gml_{name}" for name in ("point", "linestring", "polygon", "exterior")), _doubt_end),
+    **dict.fromkeys((f"gml_{name}" for name in ("linearring", "pos", "poslist")), _doubt_end),
+}
+"""The same for its end. What has none here only ends its text, if it was ever begun."""
