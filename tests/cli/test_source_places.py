@@ -9,7 +9,8 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digestd.cli.places import LONGEST_NAME, as_kind, given_options, name_of, sources_meant, unused
+from digestd.cli.places import LONGEST_NAME, as_kind, given_options, maker, name_of, sources_meant, unused
+from digestd.errors import ConfigurationError
 from digestd.feed.recognising import Candidate
 from digestd.model import SourceSpec
 
@@ -83,3 +84,22 @@ def test_without_a_title_the_place_names_a_source() -> None:
     assert name_of("\u200b \x1b", SPEC) == "lab.example"
     assert name_of(None, SourceSpec("x", "file", "file:///srv/inbox/")) == "inbox"
     assert name_of(None, SourceSpec("x", "file", "file:///")) == "file"
+
+
+def test_secrets_are_taken_by_reference_alone() -> None:
+    at_lab = Candidate("feed", "", "https://lab.example/feed")
+    reference = {"bearer_token": {"env": "TOKEN"}}
+    assert maker({"name": "Lab"}, reference)(at_lab).options == reference
+    for options, place in (
+        ({"bearer_token": "hunter2-token"}, "bearer_token"),
+        ({"headers": {"X-Key": "hunter2-token"}}, "headers.X-Key"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            maker({"name": "Lab"}, options)(at_lab)
+        assert caught.value.problems == (
+            f"options: {place}: a secret on a command line is for everyone to read: give it as {{env: VARIABLE}}, "
+            "or in a settings file",
+        )
+    nvd = Candidate("nvd", "", None)
+    with pytest.raises(ConfigurationError):
+        maker({"name": "NVD"}, {"key": "hunter2-token"})(nvd)

@@ -109,7 +109,7 @@ async def test_steps_are_as_far_apart_as_the_kind_wants(autojump_clock: trio.tes
     assert trial.steps == 3
     assert [round(time - kind.times[0]) for time in kind.times] == [0, 6, 12]
     # Its budget is nobody's any more.
-    async with place.hosts.turn("https://other.one.example/") as turn:
+    async with place.hosts.turn("https://one.example/other") as turn:
         assert turn.host_start().delay_seconds == 0.0
 
 

@@ -298,7 +298,7 @@ def test_what_is_no_place_and_no_name_is_told(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:
     def manner(request: Request, number: int) -> Answer:
-        time.sleep(4)
+        time.sleep(30)
         return Answer(404)
 
     with (
@@ -307,13 +307,13 @@ def test_an_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:
             ["sources", "test", publishers["site"].url, "-c", settings(tmp_path)], tmp_path, {}
         ) as digestd,
     ):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not publishers["site"].log and time.monotonic() < deadline:
             time.sleep(0.05)
         digestd.send(signal.SIGINT)
         began = time.monotonic()
         assert digestd.end() == os.EX_OK
-        assert time.monotonic() - began < 3.5
+        assert time.monotonic() - began < 20
         assert digestd.stderr == "interrupted: nothing was kept\n"
         assert digestd.stdout == ""
     assert not (tmp_path / "state").exists()
