@@ -240,7 +240,7 @@ async def test_a_backup_of_an_older_digestd_is_brought_up_to_date(
     before = everything(sqlite_url)
     execute(
         sqlite_url,
-        "ALTER TABLE articles DROP COLUMN updates",
+        "DROP TABLE budgets",
         f"UPDATE alembic_version SET version_num = '{REVISIONS[-2]}'",
     )
     file = tmp_path / "digestd.backup"

@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Dialect,
     Row,
     Select,
     bindparam,
@@ -29,7 +28,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from digestd.store import HostPause, HostStart, Wait
 from digestd.store.claims import LONGEST_PAUSE_SECONDS, HostStanding, decide_start
-from digestd.store.schema import UtcDateTime, hosts
+from digestd.store.schema import ReadableDateTime, hosts
 from digestd.store.text import storable
 
 IDLE_SECONDS = 3_600.0
@@ -39,18 +38,6 @@ FORGOTTEN_AT_ONCE = 5_000
 # A row that another transaction holds is being started at: the answer to the next question says how long to wait.
 _HELD = Wait(0.05, "host")
 _NAME_CHARACTERS = 300
-
-
-class _Readable(UtcDateTime):
-    """A moment as it is read here: None for what somebody wrote into SQLite that is none, to be written anew."""
-
-    cache_ok = True
-
-    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
-        try:
-            return super().process_result_value(value, dialect)
-        except ValueError:
-            return None
 
 
 # Most calls ask for one host: lists are expanded at each call, which costs half as much again.
@@ -74,8 +61,8 @@ def _free(which: ColumnElement[bool]) -> Select[tuple[str]]:
 def _read(which: ColumnElement[bool]) -> Select[Any]:
     return select(
         hosts.c.host_key,
-        type_coerce(hosts.c.next_start_at, _Readable).label("next_start_at"),
-        type_coerce(hosts.c.paused_until, _Readable).label("paused_until"),
+        type_coerce(hosts.c.next_start_at, ReadableDateTime).label("next_start_at"),
+        type_coerce(hosts.c.paused_until, ReadableDateTime).label("paused_until"),
     ).where(which)
 
 
