@@ -14,7 +14,7 @@ from support.x_site import Said
 NUMBERS = st.sets(st.integers(1, 30), max_size=6)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     is_search=st.booleans(),
     rounds=st.lists(st.integers(0, 50), min_size=1, max_size=6),

@@ -86,6 +86,11 @@ def test_places(url: str | None, given: dict[str, Any], place: str) -> None:
         ),
         (
             None,
+            {"user": "a", "daily_dollars": 0.1, "user_dollars": 0.2},
+            "daily_dollars: one request may cost $0.20; allow so much at least",
+        ),
+        (
+            None,
             {"query": "a", "daily_dollars": 0.1, "authors": True},
             "daily_dollars: one request may cost $0.15; allow so much at least",
         ),

@@ -115,10 +115,12 @@ async def test_the_limit_of_a_day_is_longer_than_a_window() -> None:
     reader.asking.before = lambda number: (429, fields, b"")
     await reader.poll()
     assert reader.asking.left_alone == [("api.x.com", 7_200.0)]
-    # Where none is said to be used up, that of the window was.
-    fields["x-app-limit-24hour-remaining"] = "5"
+    # Of several that are used up the longest counts; where none is said to be, that of the window is.
+    fields["x-user-limit-24hour-remaining"] = "0"
     await reader.poll()
-    assert reader.asking.left_alone[1:] == [("api.x.com", 60.0)]
+    fields["x-app-limit-24hour-remaining"] = fields["x-user-limit-24hour-remaining"] = "5"
+    await reader.poll()
+    assert reader.asking.left_alone[1:] == [("api.x.com", 9_000.0), ("api.x.com", 60.0)]
 
 
 @pytest.mark.parametrize(

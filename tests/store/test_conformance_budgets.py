@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import trio
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 
 from digestd.feed.budget import Bought, Exhausted, Expense, Limits, day_of
 from digestd.store.schema import budgets
@@ -120,6 +121,18 @@ async def test_accounts_of_old_tokens_are_forgotten(database: str) -> None:
             connection.execute(insert(budgets), rows)
         await bench.store.budgets.buy(KEY, PAGE, LIMITS)
         assert names(bench) == sorted([younger, KEY])
+
+
+async def test_a_moment_that_is_none_closes_nothing(tmp_path: Path) -> None:
+    """Only SQLite takes any text for a moment."""
+    async with bench_at(f"sqlite:///{tmp_path}/digestd.db") as bench:
+        await bench.store.budgets.buy(KEY, PAGE, LIMITS)
+        with bench.engine.begin() as connection:
+            connection.execute(text("UPDATE budgets SET closed_until = 'tomorrow', closed_because = 'x'"))
+        assert isinstance(await bench.store.budgets.buy(KEY, PAGE, LIMITS), Bought)
+        answer = await bench.store.budgets.buy(KEY, PAGE, LIMITS)
+    assert isinstance(answer, Exhausted)
+    assert answer.spent == PAGE + PAGE
 
 
 def names(bench: SqlBench) -> list[str]:

@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Dialect,
     Row,
     Select,
     bindparam,
@@ -30,7 +29,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from digestd.store import HostPause, HostStart, Wait
 from digestd.store.claims import LONGEST_PAUSE_SECONDS, HostStanding, decide_start
 from digestd.store.direct import AnyConnection, Direct
-from digestd.store.schema import UtcDateTime, hosts
+from digestd.store.schema import ReadableDateTime, UtcDateTime, hosts
 from digestd.store.text import storable
 
 IDLE_SECONDS = 3_600.0
@@ -40,18 +39,6 @@ FORGOTTEN_AT_ONCE = 5_000
 # A row that another transaction holds is being started at: the answer to the next question says how long to wait.
 _HELD = Wait(0.05, "host")
 _NAME_CHARACTERS = 300
-
-
-class _Readable(UtcDateTime):
-    """A moment as it is read here: None for what somebody wrote into SQLite that is none, to be written anew."""
-
-    cache_ok = True
-
-    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
-        try:
-            return super().process_result_value(value, dialect)
-        except ValueError:
-            return None
 
 
 # Most calls ask for one host: lists are expanded at each call, which costs half as much again.
@@ -75,8 +62,8 @@ def _free(which: ColumnElement[bool]) -> Select[tuple[str]]:
 def _read(which: ColumnElement[bool]) -> Select[Any]:
     return select(
         hosts.c.host_key,
-        type_coerce(hosts.c.next_start_at, _Readable).label("next_start_at"),
-        type_coerce(hosts.c.paused_until, _Readable).label("paused_until"),
+        type_coerce(hosts.c.next_start_at, ReadableDateTime).label("next_start_at"),
+        type_coerce(hosts.c.paused_until, ReadableDateTime).label("paused_until"),
     ).where(which)
 
 
@@ -168,7 +155,7 @@ def pause(connection: Connection, pauses: Sequence[HostPause], now: datetime) ->
 
 def paused(connection: Connection, now: datetime) -> dict[str, float]:
     """See `Store.paused_hosts`."""
-    until = type_coerce(hosts.c.paused_until, _Readable).label("until")
+    until = type_coerce(hosts.c.paused_until, ReadableDateTime).label("until")
     rows = connection.execute(
         select(hosts.c.host, until).where(hosts.c.paused_until > bindparam("moment", type_=UtcDateTime())),
         {"moment": now},

@@ -57,6 +57,18 @@ class UtcDateTime(TypeDecorator[datetime]):
         return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
 
 
+class ReadableDateTime(UtcDateTime):
+    """A moment, or None for what somebody wrote into SQLite that is none, and that is written anew."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
+        try:
+            return super().process_result_value(value, dialect)
+        except ValueError:
+            return None
+
+
 # SQLite gives rowids only to a column of exactly this type.
 _Id = BigInteger().with_variant(Integer(), "sqlite")
 

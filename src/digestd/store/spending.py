@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from digestd.feed import budget
 from digestd.feed.budget import Account, Bought, Exhausted, Expense, Limits
-from digestd.store.schema import budgets
+from digestd.store.schema import ReadableDateTime, budgets
 from digestd.store.text import storable
 
 FORGOTTEN_AFTER_DAYS = 31
@@ -27,10 +27,20 @@ _LONGEST_REASON = 500
 _Result = TypeVar("_Result")
 
 _ONE = budgets.c.budget_key == bindparam("key")
-_HOLD = select(budgets).where(_ONE).with_for_update()
+_HOLD = (
+    select(
+        budgets.c.day,
+        budgets.c.reads,
+        budgets.c.micros,
+        type_coerce(budgets.c.closed_until, ReadableDateTime).label("closed_until"),
+        budgets.c.closed_because,
+    )
+    .where(_ONE)
+    .with_for_update()
+)
 _ADD = {
-    "postgresql": postgresql.insert(budgets).on_conflict_do_nothing().returning(budgets.c.budget_key),
-    "sqlite": sqlite.insert(budgets).on_conflict_do_nothing().returning(budgets.c.budget_key),
+    "postgresql": postgresql.insert(budgets).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(budgets).on_conflict_do_nothing(),
 }
 _WRITE = (
     update(budgets)
