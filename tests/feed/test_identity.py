@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digestd.feed.entry import Prose, make_entry
-from digestd.feed.identity import Assignment, StoredArticle, assign, content_hash_of, identity_of
+from digestd.feed.identity import (
+    UPDATES_LIMIT,
+    Assignment,
+    StoredArticle,
+    assign,
+    content_hash_of,
+    identity_of,
+)
 from digestd.model import Entry
 
 DAY = datetime(2020, 1, 10, tzinfo=UTC)
@@ -91,6 +98,28 @@ def state(e: Entry) -> tuple[str, str | None, str, str]:
 def outcome(assignments: list[Assignment]) -> list[str]:
     """`new`, or the id of the article, with a star where it changed."""
     return [f"{one.article_id or 'new'}{'*' * one.changed}" for one in assignments]
+
+
+def test_what_was_updated_too_often_is_held_back_where_it_has_facts() -> None:
+    first, later = (
+        entry("g", "https://e.org/1", "A title", "a"),
+        entry("g", "https://e.org/1", "A title", "b"),
+    )
+    advisory = replace(later, facts={})
+    renamed = replace(advisory, title="Another")
+
+    def given(one: Entry, updates: int) -> tuple[bool, bool]:
+        stored = StoredArticle(
+            1, first.identity, first.identity, first.link, first.title, first.content_hash, updates
+        )
+        (assignment,) = assign([one], [stored])
+        return assignment.changed, assignment.held_back
+
+    assert given(advisory, UPDATES_LIMIT - 1) == (True, False)
+    assert given(advisory, UPDATES_LIMIT) == (False, True)
+    assert given(renamed, UPDATES_LIMIT) == (True, False)
+    assert given(later, UPDATES_LIMIT) == (False, False)
+    assert given(first, UPDATES_LIMIT) == given(replace(first, facts={}), UPDATES_LIMIT) == (False, False)
 
 
 def test_identity_is_the_first_thing_that_an_entry_has() -> None:

@@ -26,6 +26,14 @@ ENTRIES = [
     for title in ("One", "Two\0")
     for link in ("https://x.example/1", None)
 ]
+# The same entries with other texts and facts: revisions.
+ENTRIES += [
+    replace(
+        one, content=severity, facts={"severity": severity}, content_hash=f"{severity}{number}".ljust(64, "0")
+    )
+    for number, one in enumerate(ENTRIES[:2])
+    for severity in ("LOW", "HIGH")
+]
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,15 @@ class Life:
             "lease_owner",
         )
         rows = [self._bench.row(source_id) for source_id in self._ids]
-        return [sorted(kept, key=repr), *([row[name] for name in names] for row in rows)]
+        versions = [
+            (version["number"], version["title"], version["content"], version["facts"], version["changes"])
+            for version in self._bench.versions()
+        ]
+        return [
+            sorted(kept, key=repr),
+            sorted(versions, key=repr),
+            *([row[name] for name in names] for row in rows),
+        ]
 
 
 async def play_all(turns: Sequence[Turn], benches: Sequence[Bench]) -> None:
@@ -168,4 +184,5 @@ def test_postgresql_agrees(shared_database: str, turns: list[Turn]) -> None:
 
 def empty(bench: SqlBench) -> None:
     with bench.engine.begin() as connection:
-        connection.execute(text("TRUNCATE sources, articles, entries_set_aside, fetches, tombstones"))
+        tables = "sources, articles, article_versions, entries_set_aside, fetches, tombstones"
+        connection.execute(text(f"TRUNCATE {tables}"))

@@ -181,4 +181,6 @@ def test_postgresql_agrees_on_pages(shared_database: str, turns: list[Turn]) -> 
 
 def empty(bench: SqlBench) -> None:
     with bench.engine.begin() as connection:
-        connection.execute(text("TRUNCATE sources, articles, entries_set_aside, fetches, tombstones"))
+        connection.execute(
+            text("TRUNCATE sources, articles, article_versions, entries_set_aside, fetches, tombstones")
+        )

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import trio
-from sqlalchemy import Engine, event, select
+from sqlalchemy import select
 
 from digestd.store import Recorded, RetentionLimits
 from digestd.store.schema import articles, sources
 from store.builders import entry, one, source_ids, spec
 from store.conftest import SqlBench, bench_at
+from store.cuts import PowerCut, cut_before
 from store.documents import guids, let_days_pass, purge_all, row_of, serve
 
 MONTH = RetentionLimits(days=30, max_per_source=1)
 DAY = RetentionLimits(days=1)
-
-
-class PowerCut(Exception):
-    """The process ends here."""
-
-
-@contextmanager
-def cut_before(number: int) -> Iterator[list[str]]:
-    """Let the statement with this number, from 0 on, be the end; gives the statements until then."""
-    statements: list[str] = []
-
-    def count(_connection: object, _cursor: object, statement: str, *_: Any) -> None:
-        if len(statements) == number:
-            raise PowerCut
-        statements.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", count)
-    try:
-        yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", count)
 
 
 @pytest.fixture

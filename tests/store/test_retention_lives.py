@@ -207,5 +207,5 @@ def test_postgresql_agrees(shared_database: str, turns: list[Turn]) -> None:
 def empty(bench: SqlBench) -> None:
     with bench.engine.begin() as connection:
         connection.execute(
-            text("TRUNCATE sources, articles, entries_set_aside, fetches, tombstones, tombstones, fetches")
+            text("TRUNCATE sources, articles, article_versions, entries_set_aside, fetches, tombstones")
         )
