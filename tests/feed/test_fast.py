@@ -87,7 +87,7 @@ def test_generated_feeds_are_read_alike(body: bytes) -> None:
 
 @pytest.mark.slow
 @settings(
-    max_examples=4_000,
+    max_examples=1_000,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -109,8 +109,8 @@ def test_real_feeds_that_were_tampered_with_are_read_alike() -> None:
 
 @pytest.mark.slow
 def test_many_real_feeds_that_were_tampered_with_are_read_alike() -> None:
-    verdicts = tampered_verdicts(2_000, 50_000)
-    assert verdicts["same"] > 1_000
+    verdicts = tampered_verdicts(1_000, 50_000)
+    assert verdicts["same"] > 600
 
 
 def test_everything_that_feedparser_does_something_about_is_known_here() -> None:

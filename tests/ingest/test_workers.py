@@ -291,6 +291,19 @@ def test_a_parser_that_holds_much_memory_is_replaced() -> None:
     assert done.stdout == "False\nTrue\n"
 
 
+def test_a_parser_that_only_kept_what_is_free_is_not_replaced() -> None:
+    done = confined(
+        "def held(): return confinement._pages_of_memory()[1]\n"
+        "before = held()\n"
+        "many = [bytes(1_000) for _ in range(60_000)]\n"
+        "last = bytes(1_000)\n"
+        "del many\n"
+        "limit = before + 20 * 2**20\n"
+        "print(held() > limit, confinement.is_spent(limit), held() < limit)"
+    )
+    assert done.stdout == "True False True\n"
+
+
 def test_a_parser_whose_daemon_is_gone_ends_by_itself() -> None:
     done = confined(
         "limit = 0.2\n"

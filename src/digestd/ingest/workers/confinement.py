@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
 import resource
 import signal
@@ -92,11 +94,20 @@ def is_spent(resident_bytes: int) -> bool:
     """Whether this process has read enough, or holds more than `resident_bytes`, or ran out of memory once, and is to
     be replaced: what leaks stays small, and no document pays for the memory of an earlier one."""
     return (
-        _exhausted
-        or _documents >= DOCUMENTS_PER_WORKER
-        or _pages_of_memory()[1] > resident_bytes
-        or _is_at_limit()
+        _exhausted or _documents >= DOCUMENTS_PER_WORKER or _holds_more_than(resident_bytes) or _is_at_limit()
     )
+
+
+def _holds_more_than(resident_bytes: int) -> bool:
+    """Whether this process holds more memory, after it gave back what is free: glibc keeps that otherwise (mallopt(3),
+    "M_TRIM_THRESHOLD"), and a new process costs as much as fifty feeds."""
+    if _pages_of_memory()[1] <= resident_bytes:
+        return False
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+    return _pages_of_memory()[1] > resident_bytes
 
 
 def _is_at_limit() -> bool:

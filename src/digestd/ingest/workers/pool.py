@@ -107,6 +107,8 @@ class Parser:
         self._workers = workers
         self._here_bytes = here_bytes
         self._parses = parses
+        # One at a time: between two of its pieces all other tasks run once, and none of them is another such.
+        self._turn_here = trio.CapacityLimiter(1)
         # A heavy document mostly costs its worker: others must not wait for the start of the next.
         self._heavy_workers = heavy_workers
         self._heavy_turns = trio.CapacityLimiter(max(1, int(workers.free.total_tokens) // 2))
@@ -120,7 +122,12 @@ class Parser:
         """
         document = None
         if len(body) <= self._here_bytes and not self._heavy.expects(source_url, len(body)):
-            document = await _read_here(body, url, content_type)
+            with our_own():
+                await self._turn_here.acquire()
+            try:
+                document = await _read_here(body, url, content_type)
+            finally:
+                self._turn_here.release()
         if document is None:
             job = partial(feeds.parse_document, body, url, content_type)
             return await self._read(job, len(body), source_url)
