@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from itertools import islice
 
 import trio
+
+_AT_ONE_TIME = 500
 
 
 class Shutdown:
@@ -32,7 +35,25 @@ class Shutdown:
             self._idle.discard(scope)
 
     def begin(self) -> None:
-        """Cancel every idle scope, now and from now on."""
+        """Cancel every idle scope, now and from now on. To be called within `trio.run`.
+
+        Of very many the later ones hear of it a little later: whoever is at work goes on meanwhile, and the exceptions
+        of all of them are never there at one time.
+        """
         self.begun.set()
-        for scope in list(self._idle):
+        if self._cancel_some():
+            trio.lowlevel.spawn_system_task(self._cancel_others, name="shutdown of those who wait")
+
+    def _cancel_some(self) -> bool:
+        """Cancel a few scopes, and say whether there are others."""
+        some = list(islice(self._idle, _AT_ONE_TIME))
+        self._idle.difference_update(some)
+        for scope in some:
             scope.cancel()
+        return bool(self._idle)
+
+    async def _cancel_others(self) -> None:
+        while self._idle:
+            # Those who were told leave first.
+            await trio.lowlevel.checkpoint()
+            self._cancel_some()
