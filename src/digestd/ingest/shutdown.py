@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 
 import trio
@@ -31,6 +32,16 @@ class Shutdown:
         try:
             with scope:
                 yield scope
+        finally:
+            self._idle.discard(scope)
+
+    async def idle_until(self, moment: float, waiting: Callable[[], Awaitable[None]]) -> None:
+        """Do `waiting`, at most until `moment`, or until no new poll may start."""
+        scope = trio.CancelScope(deadline=-math.inf if self.begun.is_set() else moment)
+        self._idle.add(scope)
+        try:
+            with scope:
+                await waiting()
         finally:
             self._idle.discard(scope)
 
