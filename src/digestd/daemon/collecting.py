@@ -7,6 +7,8 @@ import gc
 
 import trio
 
+from digestd.ingest.shutdown import Shutdown
+
 YOUNG_SECONDS = 2.0
 """How often what is new is looked at, and what of it lives on is put out of sight: 10 ms at 333 polls a second."""
 EVERYTHING_SECONDS = 3_600.0
@@ -34,12 +36,13 @@ def settle(*, collected: bool = True) -> None:
     gc.enable()
 
 
-async def keep_short() -> None:
-    """Collect so often that it never takes long. Cancellation: at any moment."""
-    while True:
-        due = trio.current_time() + EVERYTHING_SECONDS
-        while trio.current_time() < due:
-            await trio.sleep(YOUNG_SECONDS)
+async def keep_short(shutdown: Shutdown) -> None:
+    """Collect so often that it never takes long, until shutdown begins. Cancellation: at any moment."""
+    with shutdown.idle():
+        while True:
+            due = trio.current_time() + EVERYTHING_SECONDS
+            while trio.current_time() < due:
+                await trio.sleep(YOUNG_SECONDS)
+                settle()
+            gc.unfreeze()
             settle()
-        gc.unfreeze()
-        settle()

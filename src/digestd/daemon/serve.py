@@ -135,7 +135,7 @@ async def _run_sources(
             # Once every task sleeps.
             await trio.lowlevel.checkpoint()
             settle()
-            sources.start_soon(keep_short, name="garbage collection")
+            sources.start_soon(keep_short, ending.shutdown, name="garbage collection")
             reporting.ready()
             await ending.shutdown.begun.wait()
             postpone()

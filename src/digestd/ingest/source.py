@@ -120,6 +120,8 @@ class SourceLife:
         while delay is not None:
             # A suspect takes every slot: not only to look.
             await self._sleep(delay if self._suspect else min(delay, LONGEST_SLEEP_SECONDS))
+            if self._around.shutdown.begun.is_set():
+                return
             answer = await self._round(force=False, longest_pause=math.inf)
             if isinstance(answer, PollResult):
                 delay = answer.next_delay_seconds
