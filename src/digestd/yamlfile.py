@@ -1,4 +1,4 @@
-"""YAML files, read safely, with mistakes told by file and line, and written. The door to PyYAML."""
+"""YAML files, read safely, with mistakes told by file and line, and written. With `yamlevents`, the door to PyYAML."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from digestd.errors import ConfigurationError
+from digestd.yamlevents import Unusual, read_events
 
 _Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -73,6 +74,11 @@ def read_value(text: str) -> Any:
 
 
 def _parse(path: Path, text: str) -> Any:
+    try:
+        return read_events(text)
+    # Whatever is wrong, or unusual, is for the loader to say or to read.
+    except (Unusual, yaml.YAMLError, ValueError):
+        pass
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - made of the safe loader
     except yaml.MarkedYAMLError as error:

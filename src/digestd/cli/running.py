@@ -18,6 +18,7 @@ from digestd.cli.loading import load_configuration, resolve_level
 from digestd.cli.tables import kept_sources
 from digestd.config import Configuration
 from digestd.daemon import Selection, Summary, Watcher
+from digestd.daemon.collecting import postpone
 from digestd.feed.text import collapse, strip_controls
 from digestd.ingest.poll import PollResult
 
@@ -30,6 +31,7 @@ def serve(config_file: Path | None, log_level: str | None) -> None:
         worker = config.settings.worker.model_copy(update={"log_level": resolve_level(config, log_level)})
         return replace(config, settings=config.settings.model_copy(update={"worker": worker}))
 
+    postpone()
     config = load()
     log.set_up(config.settings.worker.log_level, config.settings.worker.log_format)
     trio.run(daemon.serve, config, os.environ, load)
@@ -43,6 +45,7 @@ def once(
     limit: int | None,
 ) -> int:
     """Run `--once`, print its summary and return the exit status."""
+    postpone()
     config = load_configuration(config_file)
     known = {spec.name for spec in config.sources}
     if not known.issuperset(names):

@@ -9,6 +9,7 @@ from typing import Any
 import trio
 
 from digestd.config import Configuration
+from digestd.daemon.collecting import settle
 from digestd.daemon.ending import Ending, expected_alone
 from digestd.daemon.pipeline import Pipeline, open_pipeline, tell_started, tell_stopped
 from digestd.daemon.retention import Retention
@@ -86,6 +87,7 @@ async def _once(
         await services.start(ending.watch)
         with ending.hurry:
             async with open_pipeline(config, environ, ending, metrics, watcher.extracted) as pipeline:
+                settle(collected=False)
                 if pipeline is not None:
                     chosen = choose(pipeline.statuses, selection)
                     if chosen:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
 
 import trio
+
+_AT_ONE_TIME = 500
 
 
 class Shutdown:
@@ -31,8 +35,36 @@ class Shutdown:
         finally:
             self._idle.discard(scope)
 
+    async def idle_until(self, moment: float, waiting: Callable[[], Awaitable[None]]) -> None:
+        """Do `waiting`, at most until `moment`, or until no new poll may start."""
+        scope = trio.CancelScope(deadline=-math.inf if self.begun.is_set() else moment)
+        self._idle.add(scope)
+        try:
+            with scope:
+                await waiting()
+        finally:
+            self._idle.discard(scope)
+
     def begin(self) -> None:
-        """Cancel every idle scope, now and from now on."""
+        """Cancel every idle scope, now and from now on. To be called within `trio.run`.
+
+        Of very many the later ones hear of it a little later: whoever is at work goes on meanwhile, and the exceptions
+        of all of them are never there at one time.
+        """
         self.begun.set()
-        for scope in list(self._idle):
+        if self._cancel_some():
+            trio.lowlevel.spawn_system_task(self._cancel_others, name="shutdown of those who wait")
+
+    def _cancel_some(self) -> bool:
+        """Cancel a few scopes, and say whether there are others."""
+        some = list(islice(self._idle, _AT_ONE_TIME))
+        self._idle.difference_update(some)
+        for scope in some:
             scope.cancel()
+        return bool(self._idle)
+
+    async def _cancel_others(self) -> None:
+        while self._idle:
+            # Those who were told leave first.
+            await trio.lowlevel.checkpoint()
+            self._cancel_some()

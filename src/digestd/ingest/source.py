@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -74,7 +74,7 @@ class SourceLife:
         self._around = around
         self._budgeted_at: str | None = None
         self._keep_budget(status.source)
-        self._woken = trio.Event()
+        self._asleep: trio.lowlevel.Task | None = None
         self._wakes_at = -math.inf
         self._due_at: float | None = None
 
@@ -92,7 +92,7 @@ class SourceLife:
         due = status.due_in_seconds or 0.0
         if trio.current_time() + due < self._wakes_at:
             self._due_at = trio.current_time() + due
-            self._woken.set()
+            self._wake()
 
     def leave(self) -> None:
         """Say that the source is not polled here any more: its host need not keep what it wants."""
@@ -118,7 +118,11 @@ class SourceLife:
         delay: float | None = first_delay
         self._due_at = trio.current_time() + first_delay
         while delay is not None:
-            answer = await self._round(delay, force=False, longest_pause=math.inf)
+            # A suspect takes every slot: not only to look.
+            await self._sleep(delay if self._suspect else min(delay, LONGEST_SLEEP_SECONDS))
+            if self._around.shutdown.begun.is_set():
+                return
+            answer = await self._round(force=False, longest_pause=math.inf)
             if isinstance(answer, PollResult):
                 delay = answer.next_delay_seconds
                 self._due_at = trio.current_time() + delay
@@ -142,7 +146,7 @@ class SourceLife:
         """
         deadline = trio.current_time() + 60
         while True:
-            answer = await self._round(0, force=force, longest_pause=LONGEST_PAUSE_ONCE_SECONDS)
+            answer = await self._round(force=force, longest_pause=LONGEST_PAUSE_ONCE_SECONDS)
             if isinstance(answer, PollResult) and answer.goes_on:
                 force = True
                 continue
@@ -157,12 +161,10 @@ class SourceLife:
             with self._around.shutdown.idle():
                 await trio.sleep(answer.seconds)
 
-    async def _round(
-        self, delay: float, *, force: bool, longest_pause: float
-    ) -> PollResult | Wait | Gone | None:
+    async def _round(self, *, force: bool, longest_pause: float) -> PollResult | Wait | Gone | None:
         async with AsyncExitStack() as held:
             try:
-                turn = await self._wait_for_turn(delay, longest_pause, held)
+                turn = await self._wait_for_turn(longest_pause, held)
                 if turn is None:
                     return None
                 claim = await self._claim_in_turn(turn, held, force=force or self._hurries)
@@ -205,26 +207,42 @@ class SourceLife:
     def _suspect(self) -> bool:
         return self._unfinished >= UNFINISHED_CLAIMS_LIMIT
 
-    async def _wait_for_turn(self, delay: float, longest_pause: float, held: AsyncExitStack) -> Turn | None:
-        """Sleep, then the host's turn; None when shutdown came first."""
+    async def _wait_for_turn(self, longest_pause: float, held: AsyncExitStack) -> Turn | None:
+        """The host's turn; None when shutdown came first."""
         turn = None
         with self._around.shutdown.idle() as idle:
-            # A suspect takes every slot: not only to look.
-            await self._sleep(delay if self._suspect else min(delay, LONGEST_SLEEP_SECONDS))
             turn = await self._turn(longest_pause, held)
         return None if idle.cancelled_caught or self._around.shutdown.begun.is_set() else turn
 
     async def _sleep(self, seconds: float) -> None:
-        self._woken = trio.Event()
+        """Sleep for so long, until :meth:`_wake`, or until shutdown begins.
+
+        Nearly all tasks are here nearly all the time: what is on their stacks is most of the daemon's memory, and so
+        there is one scope, and no exit stack and no event.
+        """
         self._wakes_at = trio.current_time() + seconds
-        poller = self._around.poller
-        hope = poller.hoping(self._url, self._hurry) if self._unreached else nullcontext()
-        with hope, trio.move_on_after(seconds):
-            await self._woken.wait()
+        if self._unreached:
+            with self._around.poller.hoping(self._url, self._hurry):
+                await self._around.shutdown.idle_until(self._wakes_at, self._until_woken)
+        else:
+            await self._around.shutdown.idle_until(self._wakes_at, self._until_woken)
+
+    async def _until_woken(self) -> None:
+        self._asleep = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort_sleep)
+
+    def _abort_sleep(self, _: object) -> trio.lowlevel.Abort:
+        self._asleep = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _wake(self) -> None:
+        if self._asleep is not None:
+            task, self._asleep = self._asleep, None
+            trio.lowlevel.reschedule(task)
 
     def _hurry(self) -> None:
         self._hurries = True
-        self._woken.set()
+        self._wake()
 
     async def _turn(self, longest_pause: float, held: AsyncExitStack) -> Turn:
         """The host's turn, and for a failing source one of their places. It never stands in its host's line waiting for
