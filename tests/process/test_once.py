@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from digestd.daemon import packages
 from support.farm import Farm
 from support.process import run, write_settings
 from support.publishers import Answer, Request, open_publishers
@@ -151,16 +152,41 @@ def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
         assert run(arguments, tmp_path).returncode == 2
 
 
-def test_a_missing_package_exits_with_78_and_names_it(tmp_path: Path) -> None:
+HIDING = """
+import sys
+
+class Hiding:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Hiding())
+"""
+
+
+@pytest.mark.parametrize("package", ["sqlalchemy", *packages.LATE])
+@pytest.mark.parametrize("arguments", [[], ["--once"]], ids=["daemon", "once"])
+def test_a_missing_package_exits_with_78_and_names_it(
+    tmp_path: Path, package: str, arguments: list[str]
+) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir()
-    (hidden / "feedparser.py").write_text("raise ModuleNotFoundError('no feedparser', name='feedparser')")
+    (hidden / "sitecustomize.py").write_text(HIDING.format(name=package))
     file = write_settings(tmp_path, {"a": "https://example.com/feed"})
-    done = run(["-c", str(file)], tmp_path, PYTHONPATH=str(hidden))
+    done = run([*arguments, "-c", str(file)], tmp_path, PYTHONPATH=str(hidden))
     assert done.returncode == 78
     assert done.stderr == (
-        "digestd: the package 'feedparser' is missing; install digestd again with pip, in the environment it runs in\n"
+        f"digestd: the package {package!r} is missing; install digestd again with pip, in the environment it runs in\n"
     )
+
+
+def test_a_run_with_nothing_to_do_imports_nothing_that_only_polls_need(tmp_path: Path) -> None:
+    file = write_settings(tmp_path, {})
+    done = run(["--once", "-c", str(file)], tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+    assert "sqlalchemy" in imported
+    assert imported.isdisjoint({*packages.LATE, "psycopg", "requests", "starlette"} - {"protego"})
 
 
 def shrinking(request: Request, number: int) -> Answer:

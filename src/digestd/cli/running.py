@@ -17,7 +17,7 @@ from digestd import daemon, log
 from digestd.cli.loading import load_configuration, resolve_level
 from digestd.cli.tables import kept_sources
 from digestd.config import Configuration
-from digestd.daemon import Selection, Summary, Watcher
+from digestd.daemon import Selection, Summary, Watcher, packages
 from digestd.daemon.collecting import postpone
 from digestd.feed.text import collapse, strip_controls
 from digestd.ingest.poll import PollResult
@@ -32,6 +32,7 @@ def serve(config_file: Path | None, log_level: str | None) -> None:
         return replace(config, settings=config.settings.model_copy(update={"worker": worker}))
 
     postpone()
+    packages.require()
     config = load()
     log.set_up(config.settings.worker.log_level, config.settings.worker.log_format)
     trio.run(daemon.serve, config, os.environ, load)
@@ -46,6 +47,7 @@ def once(
 ) -> int:
     """Run `--once`, print its summary and return the exit status."""
     postpone()
+    packages.require()
     config = load_configuration(config_file)
     known = {spec.name for spec in config.sources}
     if not known.issuperset(names):

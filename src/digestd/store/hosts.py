@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Executable,
     Row,
     Select,
     bindparam,
@@ -24,13 +26,13 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from digestd.store import HostPause, HostStart, Wait
 from digestd.store.claims import LONGEST_PAUSE_SECONDS, HostStanding, decide_start
 from digestd.store.direct import AnyConnection, Direct
 from digestd.store.schema import ReadableDateTime, UtcDateTime, hosts
 from digestd.store.text import storable
+from digestd.store.upserts import insert_into
 
 IDLE_SECONDS = 3_600.0
 """A host is forgotten when nothing has started there for so long, and it is not paused."""
@@ -72,34 +74,14 @@ _TAKE_ONE = _TAKE.where(hosts.c.host_key == _free(_ONE).scalar_subquery())
 _TAKE_SOME = _TAKE.where(hosts.c.host_key.in_(_free(_SOME))).returning(hosts.c.host_key)
 _READ_ONE, _READ_SOME = _read(_ONE), _read(_SOME)
 _DROP = delete(hosts).where(_SOME)
-_INSERTS: Mapping[str, postgresql.Insert | sqlite.Insert] = {
-    "postgresql": postgresql.insert(hosts),
-    "sqlite": sqlite.insert(hosts),
-}
-_ADD = {
-    name: statement.on_conflict_do_nothing().returning(hosts.c.host_key)
-    for name, statement in _INSERTS.items()
-}
 _ADD_ONE = (
-    sqlite.insert(hosts)
+    insert_into(hosts, "sqlite")
     .values(host_key=bindparam("key"), host=bindparam("name"), next_start_at=bindparam("next"))
     .on_conflict_do_nothing()
     .returning(hosts.c.host_key)
 )
 # The longer pause stands, unless nobody can have asked for it: then the clock was set back.
 _KEPT = (hosts.c.paused_until > bindparam("until")) & (hosts.c.paused_until <= bindparam("furthest"))
-_PAUSE = {
-    name: statement.values(
-        host_key=bindparam("key"),
-        host=bindparam("name"),
-        next_start_at=bindparam("moment"),
-        paused_until=bindparam("until"),
-    ).on_conflict_do_update(
-        index_elements=["host_key"],
-        set_={"paused_until": case((_KEPT, hosts.c.paused_until), else_=statement.excluded.paused_until)},
-    )
-    for name, statement in _INSERTS.items()
-}
 _IDLE = (
     select(hosts.c.host_key)
     .where(
@@ -110,6 +92,25 @@ _IDLE = (
     .with_for_update(skip_locked=True)
 )
 _FORGET = delete(hosts).where(hosts.c.host_key.in_(_IDLE))
+
+
+@cache
+def _add(dialect: str) -> Executable:
+    return insert_into(hosts, dialect).on_conflict_do_nothing().returning(hosts.c.host_key)
+
+
+@cache
+def _pause(dialect: str) -> Executable:
+    statement = insert_into(hosts, dialect)
+    return statement.values(
+        host_key=bindparam("key"),
+        host=bindparam("name"),
+        next_start_at=bindparam("moment"),
+        paused_until=bindparam("until"),
+    ).on_conflict_do_update(
+        index_elements=["host_key"],
+        set_={"paused_until": case((_KEPT, hosts.c.paused_until), else_=statement.excluded.paused_until)},
+    )
 
 
 def reserve(
@@ -150,7 +151,7 @@ def pause(connection: Connection, pauses: Sequence[HostPause], now: datetime) ->
         for key, one in sorted(longest.items())
     ]
     if rows:
-        connection.execute(_PAUSE[connection.dialect.name], rows)
+        connection.execute(_pause(connection.dialect.name), rows)
 
 
 def paused(connection: Connection, now: datetime) -> dict[str, float]:
@@ -232,7 +233,7 @@ def _added(
         return {added for answer in answers for added in answer.scalars()}
     columns = ("host_key", "host", "next_start_at")
     some = [dict(zip(columns, row, strict=True)) for row in rows]
-    return set(connection.execute(_ADD[connection.dialect.name], some).scalars())
+    return set(connection.execute(_add(connection.dialect.name), some).scalars())
 
 
 def _digest(key: str) -> str:

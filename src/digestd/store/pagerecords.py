@@ -8,8 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Executable, Row, bindparam, case, func, select, text, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Connection, Executable, Row, bindparam, case, func, select, text, update
 
 from digestd.errors import StoreUnavailable
 from digestd.model import Page
@@ -35,9 +34,7 @@ _COUNT_ALIKE = select(
     # Those that wait to be fetched once more have not failed yet.
     func.count(case((_kept.extraction != "pending", 1))).label("articles"),
 ).where(*_ALIKE)
-_LOCK_TEXTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(:keys) AS key").bindparams(
-    bindparam("keys", type_=ARRAY(BigInteger))
-)
+_LOCK_TEXTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
 
 
 def record(

@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from digestd.model import Entry, LeftOut
 from digestd.store import EntrySetAside, SetAside
 from digestd.store.schema import entries_set_aside, sources
 from digestd.store.text import storable
+from digestd.store.upserts import insert_into
 
 _LONGEST_SHOWN = 200
 
@@ -52,8 +52,7 @@ def keep(
     if healed:
         connection.execute(delete(table).where(table.c.source_id == source_id, table.c.entry_key.in_(healed)))
     if rows:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(table)
+        statement = insert_into(table, connection.dialect.name)
         changes = {name: statement.excluded[name] for name in ("reason", "entry", "last_seen_at")}
         moments = {"source_id": source_id, "first_seen_at": now, "last_seen_at": now}
         connection.execute(

@@ -11,12 +11,12 @@ from hashlib import sha256
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, select, type_coerce, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from digestd.feed import budget
 from digestd.feed.budget import Account, Bought, Exhausted, Expense, Limits
 from digestd.store.schema import ReadableDateTime, budgets
 from digestd.store.text import storable
+from digestd.store.upserts import insert_into
 
 FORGOTTEN_AFTER_DAYS = 31
 """An account that nothing was bought from for so long is forgotten: tokens are replaced now and then."""
@@ -38,10 +38,6 @@ _HOLD = (
     .where(_ONE)
     .with_for_update()
 )
-_ADD = {
-    "postgresql": postgresql.insert(budgets).on_conflict_do_nothing(),
-    "sqlite": sqlite.insert(budgets).on_conflict_do_nothing(),
-}
 _WRITE = (
     update(budgets)
     .where(_ONE)
@@ -121,7 +117,7 @@ def _held_or_new(connection: Connection, key: str, now: datetime) -> Account | N
         "reads": 0,
         "micros": 0,
     }
-    connection.execute(_ADD[connection.dialect.name], row)
+    connection.execute(insert_into(budgets, connection.dialect.name).on_conflict_do_nothing(), row)
     return _held(connection, key)
 
 

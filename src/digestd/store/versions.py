@@ -9,12 +9,12 @@ from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Executable, bindparam, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from digestd.feed.revision import TEXT_VERSIONS_LIMIT, is_text_only, superfluous
 from digestd.model import ArticleVersion
 from digestd.store.entries import LOOKED_AT
 from digestd.store.schema import article_versions, articles
+from digestd.store.upserts import insert_into
 
 _kept, _earlier = articles.c, article_versions.c
 _IDS: BindParameter[int] = bindparam("ids", expanding=True)
@@ -49,9 +49,7 @@ def standing(connection: Connection, ids: Sequence[int]) -> dict[int, Mapping[st
 
 def keeping(connection: Connection) -> Executable:
     """The statement that keeps one version. A number that is there already is another one's: it stays."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(article_versions).on_conflict_do_nothing()
-    return sqlite.insert(article_versions).on_conflict_do_nothing()
+    return insert_into(article_versions, connection.dialect.name).on_conflict_do_nothing()
 
 
 def let_go(connection: Connection, numbers: Mapping[int, int]) -> None:

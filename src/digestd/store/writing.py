@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Executable, bindparam, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import StatementError
 
 from digestd.feed.identity import Assignment
@@ -18,6 +17,7 @@ from digestd.store.entries import changed_article, follows, new_article, version
 from digestd.store.outage import cause
 from digestd.store.savepoint import savepoint
 from digestd.store.schema import articles
+from digestd.store.upserts import insert_into
 
 # So many articles are updated at one time: what they said before is in memory meanwhile.
 _UPDATED_AT_ONCE = 100
@@ -45,10 +45,10 @@ def insert(
         for one in reversed(assignments)
         if one.article_id is None
     ]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = insert_into(articles, connection.dialect.name).on_conflict_do_nothing()
     # Under the fence nobody else writes articles of this source; should it ever happen, theirs is the same
     # article.
-    return _write(connection, dialect.insert(articles).on_conflict_do_nothing(), writes)
+    return _write(connection, statement, writes)
 
 
 def revise(connection: Connection, assignments: Sequence[Assignment], now: datetime) -> tuple[int, list[Row]]:
