@@ -10,7 +10,8 @@ ATOM = "http://www.w3.org/2005/Atom"
 NAMES = (
     "xmlns:dc='http://purl.org/dc/elements/1.1/' xmlns:media='http://search.yahoo.com/mrss/' "
     "xmlns:a='http://www.w3.org/2005/Atom' "
-    "xmlns:itunes='http://www.itunes.com/dtds/podcast-1.0.dtd' xmlns:content='http://purl.org/rss/1.0/modules/content/' "
+    "xmlns:itunes='http://www.itunes.com/dtds/podcast-1.0.dtd' "
+    "xmlns:content='http://purl.org/rss/1.0/modules/content/' "
     "xmlns:x='urn:x' xmlns:creativeCommons='http://backend.userland.com/creativeCommonsRssModule'"
 )
 RDF = "xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#' xmlns='http://purl.org/rss/1.0/'"
@@ -143,12 +144,14 @@ ACCIDENTS = {
     ),
     "names in capitals": item("<TITLE>a</TITLE><PubDate>2020-01-10</PubDate>"),
     "any namespace of Userland": item("<title>a</title>", names="xmlns='http://backend.userland.com/rss2'"),
-    "Atom before RSS": f"<rss xmlns:a='{ATOM}' version='0.91'><channel><item><a:title>a &lt;b>&lt;/b></a:title></item></channel></rss>",
+    "Atom before RSS": f"<rss xmlns:a='{ATOM}' version='0.91'>"
+    "<channel><item><a:title>a &lt;b>&lt;/b></a:title></item></channel></rss>",
     "RDF": f"<rdf:RDF {RDF}><channel><title>c</title></channel>"
     "<item rdf:about='urn:1'><title>a</title></item><textinput><title>t</title></textinput></rdf:RDF>",
     "RDF of Atom's": f"<rdf:RDF xmlns:a='{ATOM}' {RDF}><item/></rdf:RDF>",
     "items in items": item("<title>a</title><item><title>b</title></item><description>c</description>"),
-    "items behind the channel": "<rss><channel><title>c</title></channel><item><title>a</title><link>b</link></item><title>d</title></rss>",
+    "items behind the channel": "<rss><channel><title>c</title></channel>"
+    "<item><title>a</title><link>b</link></item><title>d</title></rss>",
     "a license": item("<creativeCommons:license>http://l.example/</creativeCommons:license><link>a</link>"),
     "a category in a category": item(
         "<itunes:category text='a'><itunes:category text='b'/></itunes:category><category>c</category>"
