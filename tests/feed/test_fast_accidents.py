@@ -6,6 +6,8 @@ import pytest
 
 from support.feed_comparison import verdict
 
+DUBLIN_CORE = "http://purl.org/dc/elements/1.1/"
+MEDIA = "http://search.yahoo.com/mrss/"
 ATOM = "http://www.w3.org/2005/Atom"
 NAMES = (
     "xmlns:dc='http://purl.org/dc/elements/1.1/' xmlns:media='http://search.yahoo.com/mrss/' "
@@ -19,7 +21,7 @@ XHTML = "xmlns='http://www.w3.org/1999/xhtml'"
 
 
 def item(inside: str, before: str = "", attributes: str = "", names: str = NAMES) -> str:
-    after = "<item><title>after</title><description>d</description></item>"
+    after = "<item><title>after</title><description>d</description><description>e</description></item>"
     return f"<rss version='2.0' {names} {attributes}><channel>{before}<item>{inside}</item>{after}</channel></rss>"
 
 
@@ -32,6 +34,21 @@ ACCIDENTS = {
     "content leaves an element open": entry("<content>a</content>lost<title>b</title>"),
     "and again": entry("<content>a</content><content type='html'>b</content><summary>c</summary>"),
     "a link of itunes leaves one open": item("<itunes:link href='x'/>lost<title>b</title>"),
+    "so that an author never ends": item("<author>A<content>c</content>B</author><title>t</title>"),
+    "nor in a link of itunes": item("<author>A<itunes:link/>B</author><title>t</title>"),
+    "a title of a medium is none": item("<media:title>m</media:title><title>t</title>"),
+    "an image ends with what is in it": item("<image><b/><link>/c</link></image>"),
+    "a link comes before a guid": item("<link>/l</link><guid>http://a.example/1</guid>"),
+    "a name by another prefix": item(
+        "<m:creator>A</m:creator>", names=f"xmlns:dc='{MEDIA}' xmlns:m='{DUBLIN_CORE}'"
+    ),
+    "which it gets later": item(
+        f"<m:creator>A</m:creator><b xmlns:dc='{MEDIA}'/><m:creator>B</m:creator>",
+        names=f"xmlns:m='{DUBLIN_CORE}'",
+    ),
+    "and one that lost its prefix": item(
+        "<n:title>a</n:title><b xmlns:n='urn:m'/><n:title>b</n:title>", names="xmlns:n='urn:n'"
+    ),
     "the shallower title wins": item(
         "<title>a</title><media:group><media:title>b</media:title></media:group>"
     ),
@@ -176,3 +193,20 @@ ACCIDENTS = {
 @pytest.mark.parametrize("name", sorted(ACCIDENTS))
 def test_it_is_done_alike(name: str) -> None:
     assert verdict(ACCIDENTS[name].encode()) == "same"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.org/a/../b/./feed.xml",
+        "HTTPS://Example.org",
+        "https://example.org/feed#part",
+        "http:////example.org/feed",
+        "file:///srv/feeds/a.xml",
+        "http://[bad/",
+        "feed.xml",
+    ],
+)
+def test_whatever_the_address_it_is_done_alike(url: str) -> None:
+    inside = "<link>x?y#z</link><description base='q/'>d</description><title>t</title>"
+    assert verdict(item(inside).encode(), url) == "same"
