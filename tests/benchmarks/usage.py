@@ -90,8 +90,8 @@ class Peak:
 
 @contextmanager
 def peak_memory(pid: int, every_seconds: float = 2.0) -> Iterator[Peak]:
-    """Look at the memory of the tree of `pid` now and then within the block, and at the most that the kernel has seen of
-    `pid` itself: a look holds a process up, and so they are few."""
+    """Look at the memory of the tree of `pid` now and then within the block, and at the most that the kernel has seen
+    of `pid` itself: a look holds a process up, and so they are few."""
     peak, ended = Peak(), threading.Event()
 
     def look() -> None:
