@@ -35,8 +35,8 @@ class _Stderr:
             sys.stderr.flush()
 
 
-# The lowest level that is shown; before :func:`set_up` everything is.
-_least = logging.DEBUG
+# What shows no line of the level DEBUG, once :func:`set_up` was told so.
+_quiet: type | None = None
 
 
 def get_logger() -> FilteringBoundLogger:
@@ -47,7 +47,7 @@ def get_logger() -> FilteringBoundLogger:
 
 def tells_debug() -> bool:
     """Whether lines of the level DEBUG are shown: what they say need not be put together otherwise."""
-    return _least <= logging.DEBUG
+    return structlog.get_config()["wrapper_class"] is not _quiet
 
 
 @contextlib.contextmanager
@@ -66,8 +66,10 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> None:
     `level` is a name such as INFO; `style` is `json`, `console`, or `auto` (console on a terminal). Standard library
     logging goes the same way, from WARNING up, so that every line on stderr is ours.
     """
-    global _least
-    _least = logging.getLevelNamesMapping()[level]
+    global _quiet
+    least = logging.getLevelNamesMapping()[level]
+    filtering = structlog.make_filtering_bound_logger(least)
+    _quiet = filtering if least > logging.DEBUG else None
     terminal = (stream or sys.stderr) is not None and (stream or sys.stderr).isatty()
     console = style == "console" or (style == "auto" and terminal)
     shared: list[Processor] = [
@@ -79,7 +81,7 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> None:
     target: Any = stream or _Stderr()
     structlog.configure(
         processors=[*shared, *final],
-        wrapper_class=structlog.make_filtering_bound_logger(_least),
+        wrapper_class=filtering,
         logger_factory=structlog.WriteLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
@@ -90,7 +92,7 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
         )
     )
-    logging.basicConfig(handlers=[handler], level=max(logging.WARNING, _least), force=True)
+    logging.basicConfig(handlers=[handler], level=max(logging.WARNING, least), force=True)
     logging.captureWarnings(capture=True)
 
 

@@ -73,6 +73,14 @@ def _pss(pid: int) -> int:
     return 0
 
 
+def _high_water(pid: int) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
 @dataclass(slots=True)
 class Peak:
     """The most memory that was seen."""
@@ -81,13 +89,14 @@ class Peak:
 
 
 @contextmanager
-def peak_memory(pid: int, every_seconds: float = 0.25) -> Iterator[Peak]:
-    """Look at the memory of the tree of `pid` again and again within the block."""
+def peak_memory(pid: int, every_seconds: float = 2.0) -> Iterator[Peak]:
+    """Look at the memory of the tree of `pid` now and then within the block, and at the most that the kernel has seen
+    of `pid` itself: a look holds a process up, and so they are few."""
     peak, ended = Peak(), threading.Event()
 
     def look() -> None:
         while not ended.wait(every_seconds):
-            peak.bytes = max(peak.bytes, memory_bytes(pid))
+            peak.bytes = max(peak.bytes, memory_bytes(pid), _high_water(pid))
 
     thread = threading.Thread(target=look)
     thread.start()

@@ -37,3 +37,45 @@ async def test_after_the_end_has_begun_nobody_starts_to_wait() -> None:
     with trio.fail_after(1), shutdown.idle() as idle:
         await trio.sleep_forever()
     assert idle.cancelled_caught
+
+
+async def test_very_many_leave_and_work_goes_on_in_between(autojump_clock: MockClock) -> None:
+    shutdown = Shutdown()
+    left: list[int] = []
+    turns: list[int] = []
+
+    async def wait(number: int) -> None:
+        with shutdown.idle():
+            await trio.sleep_forever()
+        left.append(number)
+
+    async def work() -> None:
+        await shutdown.begun.wait()
+        while len(left) < 2_000:
+            turns.append(len(left))
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(2_000):
+            nursery.start_soon(wait, number)
+        nursery.start_soon(work)
+        await trio.sleep(1)
+        shutdown.begin()
+    assert sorted(left) == list(range(2_000))
+    assert len({turn for turn in turns if turn}) >= 3, "they left in several slices"
+
+
+async def test_idle_until_ends_at_its_moment_by_itself_or_at_the_end(autojump_clock: MockClock) -> None:
+    shutdown = Shutdown()
+    began = trio.current_time()
+    await shutdown.idle_until(began + 3, trio.sleep_forever)
+    assert trio.current_time() == began + 3
+    await shutdown.idle_until(began + 10, trio.lowlevel.checkpoint)
+    assert trio.current_time() == began + 3
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shutdown.idle_until, began + 100, trio.sleep_forever)
+        await trio.sleep(1)
+        shutdown.begin()
+    assert trio.current_time() == began + 4
+    await shutdown.idle_until(began + 100, trio.sleep_forever)
+    assert trio.current_time() == began + 4
