@@ -13,11 +13,22 @@ _FIRST_ENTRY = re.compile(rb"<(?:\w{1,20}:)?(?:item|entry)[\s/>]")
 _BUILT = re.compile(
     rb"<((?:\w{1,20}:)?(?:lastBuildDate|pubDate|updated|modified|date))(?:\s[^<>]{0,200})?>[^<>]{0,100}</\1\s{0,20}>"
 )
-_COUNTED = re.compile(
-    rb"<(lastBuildDate|slash:comments|thr:total)(?:\s[^<>]{0,200})?>[^<>]{0,100}</\1\s{0,20}>"
-    rb"|<media:(?:statistics|starRating)\s[^<>]{0,300}>"
-    rb"|\sthr:(?:count|updated)=(?:\"[^\"<>]{0,100}\"|'[^'<>]{0,100}')"
-)
+# Each by itself, with letters to begin with that stand nowhere else: one pattern of them all tries every character, and
+# takes five times as long.
+_COUNTED = {
+    **{
+        b"<" + name: re.compile(rb"<" + name + rb"(?:\s[^<>]{0,200})?>[^<>]{0,100}</" + name + rb"\s{0,20}>")
+        for name in (b"lastBuildDate", b"slash:comments", b"thr:total")
+    },
+    **{
+        b"<media:" + name: re.compile(rb"<media:" + name + rb"\s[^<>]{0,300}>")
+        for name in (b"statistics", b"starRating")
+    },
+    **{
+        b"thr:" + name: re.compile(rb"thr:" + name + rb"=(?:\"[^\"<>]{0,100}\"|'[^'<>]{0,100}')")
+        for name in (b"count", b"updated")
+    },
+}
 
 
 def meaning_of(body: bytes) -> str | None:
@@ -29,8 +40,15 @@ def meaning_of(body: bytes) -> str | None:
     first = _FIRST_ENTRY.search(text)
     begin = first.start() if first else len(text)
     said = hashlib.sha256(_BUILT.sub(b"", text[:begin]))
-    said.update(_COUNTED.sub(b"", text[begin:]))
+    said.update(_without_counts(text[begin:]))
     return said.hexdigest()
+
+
+def _without_counts(entries: bytes) -> bytes:
+    for beginning, counted in _COUNTED.items():
+        if beginning in entries:
+            entries = counted.sub(b"", entries)
+    return entries
 
 
 def _without_comments(body: bytes) -> bytes:
