@@ -20,7 +20,6 @@ def savepoint(connection: Connection) -> Iterator[None]:
     (sqlite.org/lang_transaction.html) SQLite rolls all of it back by itself, and what came after would be
     committed alone.
     """
-    database = masked(connection.engine.url)
     nested = None
     try:
         nested = connection.begin_nested()
@@ -29,6 +28,7 @@ def savepoint(connection: Connection) -> Iterator[None]:
     except StoreUnavailable:
         raise
     except Exception as error:
+        database = masked(connection.engine.url)
         if (unavailable := outage(error, database)) is not None:
             raise unavailable from error
         if nested is not None:
