@@ -104,7 +104,8 @@ DATA = st.recursive(
 def test_plain_data_needs_no_loader(data: object) -> None:
     text = yaml.safe_dump(data, allow_unicode=True)
     try:
-        assert read_events(text) == data
+        # Not `data` itself: the writer changes some line breaks.
+        assert repr(read_events(text)) == loaded(text)
     except Unusual:
         # The same object in two places is written with an anchor.
         assert "&" in text

@@ -109,12 +109,13 @@ class Kept:
 
     def __init__(self) -> None:
         self.closed = False
+        self.idle = True
 
     async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
         return httpcore2.Response(200, content=b"")
 
     def is_idle(self) -> bool:
-        return True
+        return self.idle
 
     def is_closed(self) -> bool:
         return self.closed
@@ -154,3 +155,14 @@ async def test_only_so_many_are_kept_and_for_so_long(autojump_clock: trio.testin
     )
     await pool.aclose()
     assert all(one.closed for one in made)
+
+
+async def test_a_connection_that_is_still_at_work_is_closed_and_not_kept() -> None:
+    kept = Kept()
+    pool = Pool(lambda _: kept)  # type: ignore[arg-type,return-value]
+    answer = await pool.send(httpcore2.Request("GET", "http://host/"))
+    kept.idle = False
+    await pool.release(answer._connection)
+    assert kept.closed
+    assert not pool._idle
+    await pool.release(answer._connection)

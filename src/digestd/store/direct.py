@@ -6,7 +6,6 @@ from __future__ import annotations
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Dialect, Engine, Executable
@@ -127,24 +126,15 @@ class DirectEngine:
         try:
             connection = pooled.driver_connection
             assert isinstance(connection, sqlite3.Connection)
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                result = work(Direct(connection, self._engine.dialect, self._known))
-                connection.execute("COMMIT")
-            except BaseException:
-                _roll_back(connection)
-                raise
+            connection.execute("BEGIN IMMEDIATE")
+            result = work(Direct(connection, self._engine.dialect, self._known))
+            connection.execute("COMMIT")
         # The border between what is quick and what explains itself.
         except Exception as error:
             if (unavailable := outage(error, masked(self._engine.url))) is not None:
                 raise unavailable from error
             raise NotDirectly from error
         finally:
+            # The pool rolls back what was not committed.
             pooled.close()
         return result
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    # On some errors SQLite has done it by itself (sqlite.org/lang_transaction.html).
-    with suppress(sqlite3.Error):
-        connection.rollback()
