@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from digestd.feed.fast import people
+from digestd.feed.fast import links, people
 from digestd.feed.fast.doubt import Doubt
 from digestd.feed.fast.state import Attributes, State
-from digestd.feed.fast.values import content_type, joined
+from digestd.feed.fast.values import content_type
 
 Start: TypeAlias = Callable[[State, Attributes], None]
 End: TypeAlias = Callable[[State], None]
 
-_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
-_TEXT_TYPES = _HTML_TYPES | {"text/plain"}
+_TEXT_TYPES = frozenset({"text/plain", "text/html", "application/xhtml+xml"})
 _RSS_VERSIONS = {"0.91": "rss091u", "0.92": "rss092", "0.93": "rss093", "0.94": "rss094"}
 _ATOM_VERSIONS = {"0.1": "atom01", "0.2": "atom02", "0.3": "atom03"}
 
@@ -104,68 +103,8 @@ def _end_source(state: State) -> None:
     state.source = {}
 
 
-def _start_link(state: State, attributes: Attributes) -> None:
-    relation = attributes.setdefault("rel", "alternate")
-    kind = attributes.setdefault("type", "application/atom+xml" if relation == "self" else "text/html")
-    context = state.context()
-    link = _target(state, attributes)
-    # Where it has no target of its own, one comes as its text.
-    links = context.setdefault("links", [])
-    if not (state.in_entry and state.in_image):
-        links.append({"rel": relation} if link is None else {"rel": relation, "href": link})
-    if link is None:
-        state.push("link", kept=_wants_text(state))
-    elif relation == "alternate" and content_type(kind) in _HTML_TYPES:
-        context["link"] = link
-
-
-def _target(state: State, attributes: Attributes) -> str | None:
-    written = attributes.get("url", attributes.get("uri", attributes.get("href"))) or attributes.get("href")
-    return None if written is None else joined(state.base, written)
-
-
-def _end_link(state: State) -> None:
-    state.pop("link")
-
-
-def _wants_text(state: State) -> bool:
-    return state.in_feed or state.in_entry or state.in_source
-
-
-def _start_enclosure(state: State, attributes: Attributes) -> None:
-    state.context().setdefault("links", []).append({"rel": "enclosure"})
-
-
-def _start_license(state: State, attributes: Attributes) -> None:
-    state.context().setdefault("links", []).append({"rel": "license"})
-
-
-def _start_written_license(state: State, attributes: Attributes) -> None:
-    state.push("license")
-
-
-def _end_written_license(state: State) -> None:
-    state.pop("license")
-    context = state.context()
-    context.setdefault("links", []).append({"rel": "license"})
-    del context["license"]
-
-
-def _start_guid(state: State, attributes: Attributes) -> None:
-    state.guid_is_link = attributes.get("ispermalink", "true") == "true"
-    state.push("id")
-
-
-def _end_guid(state: State) -> None:
-    guid = state.pop("id")
-    if state.guid_is_link is None or guid is None:
-        raise Doubt("the end of a guid that did not begin")
-    if state.guid_is_link:
-        state.context().setdefault("link", guid)
-
-
 def _start_title(state: State, attributes: Attributes) -> None:
-    state.push_content("title", attributes, "text/plain", kept=_wants_text(state))
+    state.push_content("title", attributes, "text/plain", kept=state.wants_text)
 
 
 def _end_title(state: State) -> None:
@@ -188,11 +127,11 @@ def _start_description(state: State, attributes: Attributes) -> None:
         state.summary_as = "content"
         _start_content(state, attributes)
     else:
-        state.push_content("description", attributes, "text/html", kept=_wants_text(state))
+        state.push_content("description", attributes, "text/html", kept=state.wants_text)
 
 
 def _start_abstract(state: State, attributes: Attributes) -> None:
-    state.push_content("description", attributes, "text/plain", kept=_wants_text(state))
+    state.push_content("description", attributes, "text/plain", kept=state.wants_text)
 
 
 def _end_description(state: State) -> None:
@@ -324,7 +263,6 @@ _PAIRS: Mapping[str, tuple[Start, End]] = {
     "image": (_start_image, _end_image),
     "textinput": (_start_text_input, _end_text_input),
     "source": (_start_source, _end_source),
-    "link": (_start_link, _end_link),
     "language": (_start_language, _end_language),
     "dc_language": (_start_language, _end_language),
     "summary": (_start_summary, _end_summary),
@@ -333,7 +271,6 @@ _PAIRS: Mapping[str, tuple[Start, End]] = {
     "content": (_start_content, _end_content),
     "media_title": (_start_title, _end_media_title),
     **dict.fromkeys(("item", "entry"), (_start_item, _end_item)),
-    **dict.fromkeys(("guid", "id"), (_start_guid, _end_guid)),
     **dict.fromkeys(("title", "dc_title"), (_start_title, _end_title)),
     **dict.fromkeys(
         ("description", "dc_description", "media_description"), (_start_description, _end_description)
@@ -351,9 +288,6 @@ _PAIRS: Mapping[str, tuple[Start, End]] = {
     **dict.fromkeys(("category", "keywords", "dc_subject", "media_category", "itunes_category"), _CATEGORY),
     **dict.fromkeys(("where", "georss_where"), _text("where")),
     **dict.fromkeys((f"georss_{form}" for form in ("point", "line", "polygon", "box")), _closed("geometry")),
-    **dict.fromkeys(
-        ("creativecommons_license", "creativeCommons_license"), (_start_written_license, _end_written_license)
-    ),
     "expirationdate": _text("expired"),
     "dcterms_valid": _text("validity"),
     "generator": _text("generator"),
@@ -372,11 +306,10 @@ _PAIRS: Mapping[str, tuple[Start, End]] = {
 STARTS: Mapping[str, Start] = {
     **{key: start for key, (start, _) in _PAIRS.items()},
     **people.STARTS,
+    **links.STARTS,
     "rss": _start_rss,
     "feed": _start_feed,
     "channel": _start_channel,
-    "enclosure": _start_enclosure,
-    "cc_license": _start_license,
     **dict.fromkeys(("itunes_image", "itunes_link"), _start_owned_image),
     **dict.fromkeys(("cloud", "media_group", "media_content"), _nothing),
     **dict.fromkeys(("psc_chapters", "psc_chapter", "georssgeom"), _doubt),
@@ -388,6 +321,7 @@ STARTS: Mapping[str, Start] = {
 ENDS: Mapping[str, End] = {
     **{key: end for key, (_, end) in _PAIRS.items()},
     **people.ENDS,
+    **links.ENDS,
     **dict.fromkeys(("feed", "channel"), _end_feed),
     "geom": _doubt_end,
     **dict.fromkeys((f"gml_{name}" for name in ("point", "linestring", "polygon", "exterior")), _doubt_end),

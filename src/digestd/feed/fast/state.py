@@ -185,6 +185,11 @@ class State:
             return text_input
         return self.entries[-1] if self.in_entry else self.feed
 
+    @property
+    def wants_text(self) -> bool:
+        """Whether this is a place whose text is of use: a feed, an entry or its source."""
+        return self.in_feed or self.in_entry or self.in_source
+
     def begin_entry(self) -> None:
         """Let what follows be said of a new entry."""
         self.entries.append({})
