@@ -162,10 +162,20 @@ REKEYED = [
     Turn("serve", frozenset({2, 3}), edition=1),
 ]
 
+LONG_GONE = [
+    Turn("serve", frozenset({0, 1})),
+    Turn("serve", frozenset({0})),
+    Turn("wait", days=91.0),
+    Turn("serve", frozenset({0})),
+    Turn("purge", limits=RetentionLimits(max_per_source=1)),
+    Turn("purge", limits=RetentionLimits(max_per_source=1)),
+]
+
 
 @settings(max_examples=250)
 @given(turns=TURNS)
 @example(turns=REKEYED)
+@example(turns=LONG_GONE)
 def test_in_memory(turns: list[Turn]) -> None:
     trio.run(play_all, turns, [MemoryBench()])
 
@@ -173,6 +183,7 @@ def test_in_memory(turns: list[Turn]) -> None:
 @settings(max_examples=40)
 @given(turns=TURNS)
 @example(turns=REKEYED)
+@example(turns=LONG_GONE)
 def test_sqlite_agrees(
     migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory, turns: list[Turn]
 ) -> None:
@@ -194,6 +205,7 @@ def shared_database(migrated_postgres: str, postgres_server: PostgresServer) -> 
 @settings(max_examples=30)
 @given(turns=TURNS)
 @example(turns=REKEYED)
+@example(turns=LONG_GONE)
 @pytest.mark.slow
 def test_postgresql_agrees(shared_database: str, turns: list[Turn]) -> None:
     async def compare() -> None:

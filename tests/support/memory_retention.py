@@ -72,10 +72,11 @@ class MemoryRetention:
         if last_whole_at is None:
             return Purged(0, 0, source_id)
         expired = self._expired(source_id, limits)[:PURGE_LIMIT]
-        self.delete(expired)
         forgotten = self._forgotten(source_id, tombstone_horizon(last_whole_at))[:PURGE_LIMIT]
         for article_id in forgotten:
             del self.tombstones[article_id]
+        # What becomes a tombstone now goes with a later pass.
+        self.delete(expired)
         full = PURGE_LIMIT in (len(expired), len(forgotten))
         return Purged(len(expired), len(forgotten), source_id - full)
 
