@@ -17,7 +17,6 @@ import trio_parallel
 from trio_parallel import _proc
 
 from digestd.errors import DocumentError, ParserBusy, ParserDied
-from digestd.feed import lenient  # noqa: F401 - that a package is missing is told at start, not by a worker
 from digestd.feed.fast.doubt import Doubt
 from digestd.feed.pieces import MOST_BYTES, parse_in_pieces
 from digestd.ingest.pace import our_own
