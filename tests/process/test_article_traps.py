@@ -241,6 +241,7 @@ def test_as_json_each_article_is_a_record(trapped: Trapped) -> None:
         "extraction_error": None,
         "next_extraction_at": None,
         "characters": len(Story("good", 1).text),
+        "revision": None,
     }
     assert good["published_at"] == "2026-03-03T00:00:00+00:00"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00", good["fetched_at"])
