@@ -41,6 +41,8 @@ def read_in_pieces(text: str, url: str, characters: int) -> Generator[None, None
         raise Doubt("no base")
     declared = _DECLARED.match(text)
     document = text[declared.end() :] if declared else "\n" + text
+    if not document:
+        raise Doubt("nothing but a declaration")
     first = _FIRST_ELEMENT.search(document)
     head = document[: first.start()].lower() if first else ""
     if "<!doctype" in head or "<!entity" in head:

@@ -302,6 +302,10 @@ class State:
         """`attributes` by the names that feedparser gives them, two for those in a namespace; the last one counts."""
         found, self.names.pending = self.names.pending, {}
         names = [attribute_names(name) if " " in name else (name.lower(),) * 2 for name in attributes]
+        # What declares a namespace is no attribute to expat: this is one, in capitals or with a prefix, and feedparser
+        # takes it for a declaration.
+        if any(name.partition(":")[0] == "xmlns" for pair in names for name in pair):
+            raise Doubt("an attribute that looks like a declaration")
         for known_as, value in zip(names, attributes.values(), strict=True):
             found[known_as[0]] = value
         for known_as, value in zip(names, attributes.values(), strict=True):
