@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -23,20 +23,25 @@ MOST_SECONDS = 5.0
 MOST_BYTES = 256_000_000
 # The daemon's own share is a fifth of it.
 MOST_BYTES_OF_THE_TREE = 700_000_000
+# What one with a thousand sources has.
+DAEMON_BYTES = 110_000_000
 
 
 @dataclass
 class Watch:
-    """The most memory that workers had: one of them, and all of them with this process at one time."""
+    """The most memory that workers had: one of them, and all of them with a daemon at one time. Of this process, which
+    may have grown in other tests, counts what it grows by."""
 
     one: int = 0
     tree: int = 0
+    before: int = field(default_factory=lambda: _memory("self")[1])
 
     async def look(self) -> None:
         while True:
             workers = [_memory(pid) for pid in children()]
             self.one = max([self.one, *(peak for peak, _ in workers)])
-            self.tree = max(self.tree, _memory("self")[1] + sum(now for _, now in workers))
+            grown = max(0, _memory("self")[1] - self.before)
+            self.tree = max(self.tree, DAEMON_BYTES + grown + sum(now for _, now in workers))
             await trio.sleep(0.01)
 
 
@@ -209,7 +214,7 @@ async def test_the_whole_tree_stays_small_while_every_parser_is_under_attack() -
     async with watched(processes=2) as (parse, watch), trio.open_nursery() as nursery:
         for body in [*hungry, *hungry]:
             nursery.start_soon(_swallowed, parse, body)
-    assert 100_000_000 < watch.tree < MOST_BYTES_OF_THE_TREE
+    assert 2 * DAEMON_BYTES < watch.tree < MOST_BYTES_OF_THE_TREE
 
 
 async def _swallowed(parse: Parser, body: bytes) -> None:
