@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
+from unittest import mock
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, Executable, event
 
+from digestd.store.direct import Answer, Direct
 from store.conftest import SqlBench
 
 Statement: TypeAlias = tuple[str, Any]
@@ -113,9 +115,19 @@ def sent() -> Iterator[list[Statement]]:
             # Those of several rows are a list, those of one a tuple or a dictionary.
             statements.append((statement, parameters[0] if isinstance(parameters, list) else parameters))
 
+    execute = Direct.execute
+
+    def noted(direct: Direct, statement: Executable, parameters: Any = None) -> Answer:
+        answer = execute(direct, statement, parameters)
+        known = direct._known[statement]
+        first = parameters[0] if isinstance(parameters, Sequence) else parameters or {}
+        statements.append((known.text, tuple(known.values(first))))
+        return answer
+
     event.listen(Engine, "before_cursor_execute", note)
     try:
-        yield statements
+        with mock.patch.object(Direct, "execute", noted):
+            yield statements
     finally:
         event.remove(Engine, "before_cursor_execute", note)
 
