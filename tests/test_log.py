@@ -89,6 +89,13 @@ def test_libraries_log_the_same_way_and_only_from_warning_up() -> None:
     assert second["logger"] == "py.warnings"
 
 
+def test_what_a_pool_says_of_connections_that_broke_is_no_news() -> None:
+    stream = io.StringIO()
+    log.set_up("DEBUG", "auto", stream)
+    logging.getLogger("sqlalchemy.pool.impl.QueuePool").error("Exception during reset", exc_info=OSError())
+    assert stream.getvalue() == ""
+
+
 def test_a_line_cannot_be_forged_or_steer_the_terminal() -> None:
     hostile = 'x\n{"event": "forged"}\x1b[2J\x9b31m\u202e'
     for style in ("json", "console"):

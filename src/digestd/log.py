@@ -94,6 +94,9 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> None:
     )
     logging.basicConfig(handlers=[handler], level=max(logging.WARNING, least), force=True)
     logging.captureWarnings(capture=True)
+    # With tracebacks it tells of connections that broke while they were given back: the call that they broke in has
+    # told of the outage, and the pool has thrown them away.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
 def _json() -> list[Processor]:

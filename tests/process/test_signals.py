@@ -116,7 +116,8 @@ def test_the_second_signal_cancels_at_once_and_ends_with_0(tmp_path: Path, farm:
 
 @pytest.mark.slow
 def test_the_third_signal_ends_the_process_at_once_with_its_number(tmp_path: Path, farm: Farm) -> None:
-    farm.grow("a")
+    # Too much to be read without a process of its own.
+    farm.grow("a", 500)
     file = write_settings(tmp_path, farm.sources())
     with Digestd(["-c", str(file)], tmp_path, {}) as daemon:
         daemon.wait_for("worker.fetch.complete")
@@ -125,6 +126,7 @@ def test_the_third_signal_ends_the_process_at_once_with_its_number(tmp_path: Pat
             for pid in _session_members(daemon.process.pid)
             if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
+        assert parsers
         try:
             for pid in parsers:
                 os.kill(pid, signal.SIGSTOP)  # an end that takes two seconds, whatever is cancelled
