@@ -9,6 +9,7 @@ import pytest
 
 from support.debian import PROJECT
 from support.handbook import shell_block
+from support.kiosk import LARGE
 from support.unit import PORT, SECTION, Unit
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -80,8 +81,8 @@ def test_nobody_else_reads_the_database(unit: Unit) -> None:
 
 
 def test_parsers_are_confined_under_the_unit(unit: Unit) -> None:
-    unit.configure("one")
-    unit.publish("one", 3)
+    unit.configure(LARGE)
+    unit.publish(LARGE, 3)
     unit.start()
     unit.machine.wait_until(
         lambda: [a["extraction"] for a in unit.articles()] == 3 * ["done"], "text of 3 articles"
