@@ -27,3 +27,17 @@ class GetsOnly:
 
     def secret(self, option: str) -> str | None:
         raise AssertionError(f"nobody has a secret {option} here")
+
+
+class AsksOnly(GetsOnly):
+    """For kinds that get no documents, and ask an API alone; who inherits from it has `ask`."""
+
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        only: frozenset[str] | None = None,
+        cut_at: int | None = None,
+    ) -> Response:
+        raise AssertionError(f"nobody gets {url} here")

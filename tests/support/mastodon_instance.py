@@ -15,7 +15,7 @@ import trio
 
 from digestd.errors import FetchError
 from digestd.model import Response
-from support.asking import GetsOnly
+from support.asking import AsksOnly
 
 LIMIT, WINDOW_SECONDS = 300, 300.0
 BEGAN = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -163,7 +163,7 @@ class Instance:
 
 
 @dataclass
-class Asking(GetsOnly):
+class Asking(AsksOnly):
     """The way to an :class:`Instance` without a network. `before` is called with each request, and may raise or give
     another answer."""
 
@@ -171,16 +171,6 @@ class Asking(GetsOnly):
     token: str | None = None
     before: Callable[[], Said | None] = lambda: None
     left_alone: list[tuple[str, float]] = field(default_factory=list)
-
-    async def get(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        only: frozenset[str] | None = None,
-        cut_at: int | None = None,
-    ) -> Response:
-        raise AssertionError(f"nobody gets {url} here")
 
     async def ask(
         self, url: str, *, headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None

@@ -17,7 +17,7 @@ import trio
 
 from digestd.errors import FetchError
 from digestd.model import Response
-from support.asking import GetsOnly
+from support.asking import AsksOnly
 
 BEGAN = datetime(2026, 11, 23, 8, tzinfo=UTC)
 FEED_WINDOW, API_WINDOW, API_LIMIT = 60.0, 600.0, 1_000
@@ -199,7 +199,7 @@ class Site:
 
 
 @dataclass
-class Asking(GetsOnly):
+class Asking(AsksOnly):
     """The way to a :class:`Site` without a network. `before` is called with each request, and may raise or give another
     answer."""
 
@@ -207,16 +207,6 @@ class Asking(GetsOnly):
     secrets: dict[str, str] = field(default_factory=dict)
     before: Callable[[], Said | None] = lambda: None
     left_alone: list[tuple[str, float]] = field(default_factory=list)
-
-    async def get(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        only: frozenset[str] | None = None,
-        cut_at: int | None = None,
-    ) -> Response:
-        raise AssertionError(f"nobody gets {url} here")
 
     async def ask(
         self, url: str, *, headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None

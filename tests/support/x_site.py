@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import trio
 
 from digestd.model import Response
-from support.asking import GetsOnly
+from support.asking import AsksOnly
 
 API = "https://api.x.com"
 BEGAN = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -231,7 +231,7 @@ class XSite:
 
 
 @dataclass
-class Asking(GetsOnly):
+class Asking(AsksOnly):
     """The way to an :class:`XSite` without a network. `before` is called with the number of each request, and `after`
     with that of each answer; both may raise, and `before` may give another answer."""
 
@@ -245,16 +245,6 @@ class Asking(GetsOnly):
     @property
     def authorization_mark(self) -> str:  # type: ignore[override]
         return "0a1b"
-
-    async def get(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        only: frozenset[str] | None = None,
-        cut_at: int | None = None,
-    ) -> Response:
-        raise AssertionError(f"nobody gets {url} here")
 
     async def ask(
         self, url: str, *, headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None

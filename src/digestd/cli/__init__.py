@@ -115,7 +115,8 @@ def main(
         raise typer.BadParameter("--limit, --source and --all go with --once")
     if source and every:
         raise typer.BadParameter("--source and --all exclude each other")
-    # All that is imported now stays: looking through it for garbage again and again is a tenth of the start.
+    # All that is imported now stays: looking through it for garbage again and again is a tenth of the start. The daemon
+    # and --once collect again once they stand (digestd.daemon.collecting).
     gc.disable()
     from digestd.cli import running
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -17,11 +17,24 @@ from digestd.store.copying import Progress as Told
 @contextlib.contextmanager
 def cleaning_up_on_signals() -> Iterator[None]:
     """Let a signal unwind what was begun, and end with 128 and its number: half of it is no success."""
+    with _signals_ending_by(sys.exit):
+        yield
 
-    def unwind(number: int, _frame: object) -> None:
-        sys.exit(128 + number)
 
-    before = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGINT)}
+@contextlib.contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """Let a signal end the process at once, with 128 and its number: for what is one transaction, of which nothing is
+    to be cleaned up, and which did not succeed."""
+    with _signals_ending_by(os._exit):
+        yield
+
+
+@contextlib.contextmanager
+def _signals_ending_by(end: Callable[[int], object]) -> Iterator[None]:
+    def handle(number: int, _frame: object) -> None:
+        end(128 + number)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
@@ -42,19 +55,3 @@ def bar() -> Iterator[Told]:
             progress.update(task, description=what, completed=done, total=total or None)
 
         yield told
-
-
-@contextlib.contextmanager
-def ending_on_signals() -> Iterator[None]:
-    """Let a signal end the process at once, with 128 and its number: for what is one transaction, of which nothing is
-    to be cleaned up, and which did not succeed."""
-
-    def end(number: int, _frame: object) -> None:
-        os._exit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

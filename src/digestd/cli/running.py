@@ -18,7 +18,6 @@ from digestd.cli.loading import load_configuration, resolve_level
 from digestd.cli.tables import kept_sources
 from digestd.config import Configuration
 from digestd.daemon import Selection, Summary, Watcher, packages
-from digestd.daemon.collecting import postpone
 from digestd.feed.text import collapse, strip_controls
 from digestd.ingest.poll import PollResult
 
@@ -31,7 +30,6 @@ def serve(config_file: Path | None, log_level: str | None) -> None:
         worker = config.settings.worker.model_copy(update={"log_level": resolve_level(config, log_level)})
         return replace(config, settings=config.settings.model_copy(update={"worker": worker}))
 
-    postpone()
     packages.require()
     config = load()
     log.set_up(config.settings.worker.log_level, config.settings.worker.log_format)
@@ -46,7 +44,6 @@ def once(
     limit: int | None,
 ) -> int:
     """Run `--once`, print its summary and return the exit status."""
-    postpone()
     packages.require()
     config = load_configuration(config_file)
     known = {spec.name for spec in config.sources}
