@@ -153,14 +153,10 @@ def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
 
 
 HIDING = """
-import sys
+from importlib.machinery import PathFinder
 
-class Hiding:
-    def find_spec(self, name, path=None, target=None):
-        if name == {name!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-sys.meta_path.insert(0, Hiding())
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *where: None if name == {name!r} else find(name, *where)
 """
 
 

@@ -147,3 +147,19 @@ def test_replicas_share_the_budget_of_a_token(tmp_path: Path, postgres_url: str)
                 assert "Traceback" not in daemon.stderr
     assert database.query("SELECT reads FROM budgets") == [(most_sold(site),)]
     assert 990 < most_sold(site) <= 1_000
+
+
+def test_a_trial_is_kept_to_the_budget_of_a_day_and_stores_nothing(tmp_path: Path) -> None:
+    site = XSite(now)
+    for number in range(40, 0, -1):
+        site.post(ago=600 + number)
+    with open_publishers({"x": lambda request, _: serve(site, request)}) as publishers:
+        file = settings(tmp_path, publishers["x"].url, "user: examplecert, first: 20, daily_posts: 20")
+        silent = run(["sources", "test", "source0", "-c", str(file)], tmp_path)
+        assert (silent.returncode, site.asked) == (os.EX_OK, [])
+        assert "there is no bearer_token, so nothing is asked" in " ".join(silent.stdout.split())
+        done = run(["sources", "test", "source0", "-c", str(file)], tmp_path, X_TOKEN=TOKEN)
+    assert done.returncode == os.EX_OK, done.stdout + done.stderr
+    assert "20 would be kept" in done.stdout
+    assert most_sold(site) == 20
+    assert not (tmp_path / "state" / "digestd.db").exists()
