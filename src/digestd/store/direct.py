@@ -3,18 +3,21 @@ times what the statement does."""
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Dialect, Engine, Executable
+from sqlalchemy import Connection, Dialect, Engine, Executable, Insert
 
 from digestd.store.outage import masked, outage
 
 _Result = TypeVar("_Result")
 _Convert: TypeAlias = Callable[[Any], Any]
 _REQUIRED = object()
+# Where SQLAlchemy leaves room for a list.
+_LIST = re.compile(r"__\[POSTCOMPILE_(\w+)\]")
 
 
 class NotDirectly(Exception):
@@ -23,36 +26,62 @@ class NotDirectly(Exception):
 
 class Statement:
     """One statement as the driver takes it: its text, its parameters in their order, and what converts the values of
-    both sides, as SQLAlchemy itself has them."""
+    both sides, as SQLAlchemy itself has them. `names` are the parameters that it is given, of which an INSERT without
+    values takes its columns."""
 
-    def __init__(self, statement: Any, dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)
-        self.text: str = compiled.string
-        types = {name: bound.type.dialect_impl(dialect) for bound, name in compiled.bind_names.items()}
-        required = {name for bound, name in compiled.bind_names.items() if bound.required}
+    def __init__(self, statement: Any, dialect: Dialect, names: Iterable[str] = ()) -> None:
+        inserted = [*names] if isinstance(statement, Insert) and statement.select is None else None
+        compiled = statement.compile(dialect=dialect, column_keys=inserted)
+        bound = {name: one for one, name in compiled.bind_names.items()}
+        types = {name: one.type.dialect_impl(dialect) for name, one in bound.items()}
+        self._texts = _LIST.split(compiled.string)
         self._parameters: list[tuple[str, Any, _Convert | None]] = [
             (
                 name,
-                _REQUIRED if name in required else compiled.params[name],
+                _REQUIRED if bound[name].required else compiled.params[name],
                 types[name].bind_processor(dialect),
             )
             for name in compiled.positiontup
         ]
+        self._lists = frozenset(name for name, one in bound.items() if one.expanding)
         columns = list(getattr(statement, "exported_columns", ()))
-        self._row: Any = namedtuple("Row", [column.key for column in columns]) if columns else None
+        # Some have no name that could be one here.
+        self._row: Any = (
+            namedtuple("Row", [column.key for column in columns], rename=True) if columns else None
+        )
         self._converts: list[tuple[int, _Convert]] = [
             (place, convert)
             for place, column in enumerate(columns)
             if (convert := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
         ]
 
+    def text(self, given: Mapping[str, Any]) -> str:
+        """What goes to the driver: with as many places as the lists that were `given` have."""
+        if len(self._texts) == 1:
+            return self._texts[0]
+        parts = self._texts[:1]
+        for name, text in zip(self._texts[1::2], self._texts[2::2], strict=True):
+            parts += [", ".join("?" * _places(len(given[name]))), text]
+        return "".join(parts)
+
     def values(self, given: Mapping[str, Any]) -> list[Any]:
         """What goes to the driver for the parameters that were `given`. Raises KeyError where one is missing."""
+        if self._lists:
+            return [*self._spread(given)]
         values = []
         for name, usual, convert in self._parameters:
             value = given[name] if usual is _REQUIRED else given.get(name, usual)
             values.append(value if convert is None else convert(value))
         return values
+
+    def _spread(self, given: Mapping[str, Any]) -> Iterator[Any]:
+        for name, usual, convert in self._parameters:
+            value = given[name] if usual is _REQUIRED else given.get(name, usual)
+            values = value if name in self._lists else [value]
+            yield from values if convert is None else map(convert, values)
+            if name in self._lists:
+                # What is in the list already changes nothing.
+                yield from [values[-1]] * (_places(len(values)) - len(values))
 
     def row(self, raw: Sequence[Any]) -> Any:
         """A row that the driver gave, with its values by the names of the columns."""
@@ -75,14 +104,22 @@ class Answer:
         """Every row."""
         return self._rows
 
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows)
+
+    def one_or_none(self) -> Any:
+        """The only row, if there is one."""
+        return self._rows[0] if self._rows else None
+
     def scalars(self) -> Iterable[Any]:
         """The first value of each row."""
         return (row[0] for row in self._rows)
 
 
 class Direct:
-    """A transaction of the driver's own that takes statements as :class:`sqlalchemy.Connection` does, but for lists of
-    values within one (`IN`)."""
+    """A transaction of the driver's own that takes statements as :class:`sqlalchemy.Connection` does. Each must be the
+    same object every time, since it is kept; an INSERT without values is to be given the same columns every time; no
+    list of values within one (`IN`) may be empty."""
 
     def __init__(
         self, connection: sqlite3.Connection, dialect: Dialect, known: dict[Executable, Statement]
@@ -95,17 +132,29 @@ class Direct:
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> Answer:
         """Run `statement`, once for each of `parameters` where these are several."""
-        known = self._known.get(statement)
-        if known is None:
-            # All of them are made with their module, or kept by it.
-            known = self._known[statement] = Statement(statement, self.dialect)
         if isinstance(parameters, Sequence):
-            cursor = self._connection.executemany(known.text, [known.values(one) for one in parameters])
+            known = self._statement(statement, parameters[0])
+            cursor = self._connection.executemany(
+                known.text(parameters[0]), [known.values(one) for one in parameters]
+            )
             return Answer([], cursor.rowcount)
-        cursor = self._connection.execute(known.text, known.values(parameters or {}))
+        given = parameters or {}
+        known = self._statement(statement, given)
+        cursor = self._connection.execute(known.text(given), known.values(given))
         if cursor.description is None:
             return Answer([], cursor.rowcount)
         return Answer([known.row(raw) for raw in cursor.fetchall()], cursor.rowcount)
+
+    def _statement(self, statement: Executable, names: Iterable[str]) -> Statement:
+        known = self._known.get(statement)
+        if known is None:
+            known = self._known[statement] = Statement(statement, self.dialect, names)
+        return known
+
+
+def _places(values: int) -> int:
+    """How many places a list gets: few numbers of them, as the driver keeps what it has prepared."""
+    return 1 << (values - 1).bit_length()
 
 
 AnyConnection: TypeAlias = Connection | Direct

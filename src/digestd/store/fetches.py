@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, literal, select, u
 
 from digestd.model import Fetch
 from digestd.store import Recorded, StepRecord
+from digestd.store.direct import AnyConnection
 from digestd.store.schema import fetches, sources
 from digestd.store.text import storable
 
@@ -41,7 +42,7 @@ def is_quiet(step: StepRecord) -> bool:
     return told and step.succeeded and not step.entries and not step.left_out
 
 
-def keep(connection: Connection, step: StepRecord, recorded: Recorded, now: datetime) -> None:
+def keep(connection: AnyConnection, step: StepRecord, recorded: Recorded, now: datetime) -> None:
     """Write what `step` was and what came of it, or only count it, where all that it brought was known."""
     told = step.fetched
     if told is None or is_quiet(step):

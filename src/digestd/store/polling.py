@@ -26,7 +26,7 @@ from digestd.store.transactions import database_time, transact
 
 class Polls:
     """The two transactions of every poll on `engine`, in the name of `owner`. On SQLite they go to the driver directly
-    where nothing but rows of sources and hosts is concerned."""
+    where nothing can be refused but the whole."""
 
     def __init__(self, engine: Engine, owner: str) -> None:
         self._engine = engine
@@ -44,10 +44,10 @@ class Polls:
 
     def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
         """See `Store.record`."""
-        if self._direct is not None and all(map(steps.is_quiet, records)):
+        if self._direct is not None and not any(map(steps.moves, records)):
             try:
                 return self._direct.transact(
-                    lambda direct: steps.record_quiet(direct, records, datetime.now(UTC))
+                    lambda direct: steps.record_all(direct, records, datetime.now(UTC))
                 )
             except NotDirectly:
                 pass

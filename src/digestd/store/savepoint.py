@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, NestedTransaction
+from sqlalchemy import NestedTransaction
 from sqlalchemy.exc import SQLAlchemyError
 
 from digestd.errors import StoreUnavailable
+from digestd.store.direct import AnyConnection, Direct
 from digestd.store.outage import cause, masked, outage
 
 
 @contextmanager
-def savepoint(connection: Connection) -> Iterator[None]:
-    """Undo the block, and nothing else, if it raises.
+def savepoint(connection: AnyConnection) -> Iterator[None]:
+    """Undo the block, and nothing else, if it raises. A transaction of the driver's own is undone whole by whatever is
+    raised in it, and then done anew with savepoints.
 
     An outage is raised as `StoreUnavailable`, and has to end the whole transaction: on some errors
     (sqlite.org/lang_transaction.html) SQLite rolls all of it back by itself, and what came after would be
     committed alone.
     """
+    if isinstance(connection, Direct):
+        yield
+        return
     nested = None
     try:
         nested = connection.begin_nested()

@@ -6,17 +6,26 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from digestd.model import Entry, LeftOut
 from digestd.store import EntrySetAside, SetAside
+from digestd.store.chunks import chunks
+from digestd.store.direct import AnyConnection
 from digestd.store.schema import entries_set_aside, sources
 from digestd.store.text import storable
-from digestd.store.upserts import insert_into
+from digestd.store.upserts import Upsert, insert_into
 
 _LONGEST_SHOWN = 200
+
+_OF_SOURCE = entries_set_aside.c.source_id == bindparam("its_source")
+_KEYS = select(entries_set_aside.c.entry_key).where(_OF_SOURCE)
+_HEAL = delete(entries_set_aside).where(
+    _OF_SOURCE, entries_set_aside.c.entry_key.in_(bindparam("healed", expanding=True))
+)
 
 
 def refused_row(entry_key: str, entry: Entry, reason: str) -> Mapping[str, Any]:
@@ -37,7 +46,7 @@ def told(row: Mapping[str, Any]) -> SetAside:
 
 
 def keep(
-    connection: Connection,
+    connection: AnyConnection,
     source_id: int,
     rows: Sequence[Mapping[str, Any]],
     stored_keys: Collection[str],
@@ -45,20 +54,14 @@ def keep(
 ) -> None:
     """Keep `rows` for the source; those of earlier steps whose `entry_key` is one of `stored_keys` have become articles
     and leave."""
-    table = entries_set_aside
-    keys = connection.execute(select(table.c.entry_key).where(table.c.source_id == source_id)).scalars().all()
+    keys = connection.execute(_KEYS, {"its_source": source_id}).scalars()
     refused = {row["entry_key"] for row in rows}
     healed = [key for key in keys if key in stored_keys and key not in refused]
-    if healed:
-        connection.execute(delete(table).where(table.c.source_id == source_id, table.c.entry_key.in_(healed)))
+    for some in chunks(healed):
+        connection.execute(_HEAL, {"its_source": source_id, "healed": some})
     if rows:
-        statement = insert_into(table, connection.dialect.name)
-        changes = {name: statement.excluded[name] for name in ("reason", "entry", "last_seen_at")}
         moments = {"source_id": source_id, "first_seen_at": now, "last_seen_at": now}
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=["source_id", "entry_key"], set_=changes),
-            [{**row, **moments} for row in _distinct(rows)],
-        )
+        connection.execute(_keeping(connection.dialect.name), [{**row, **moments} for row in _distinct(rows)])
 
 
 def listed(connection: Connection, limit: int) -> list[EntrySetAside]:
@@ -76,6 +79,13 @@ def listed(connection: Connection, limit: int) -> list[EntrySetAside]:
         )
         for row in connection.execute(query)
     ]
+
+
+@cache
+def _keeping(dialect: str) -> Upsert:
+    statement = insert_into(entries_set_aside, dialect)
+    changes = {name: statement.excluded[name] for name in ("reason", "entry", "last_seen_at")}
+    return statement.on_conflict_do_update(index_elements=["source_id", "entry_key"], set_=changes)
 
 
 def _distinct(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

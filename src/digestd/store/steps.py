@@ -24,7 +24,7 @@ from digestd.store import (
     writing,
 )
 from digestd.store.chunks import chunks
-from digestd.store.direct import AnyConnection
+from digestd.store.direct import AnyConnection, Direct
 from digestd.store.entries import storable_entry
 from digestd.store.outage import masked, outage
 from digestd.store.savepoint import savepoint
@@ -39,13 +39,19 @@ _HELD = and_(
     sources.c.lease_expires_at > bindparam("moment"),
 )
 _HOLD = select(sources.c.cursor).where(_HELD).with_for_update()
+_BROUGHT = update(sources).where(sources.c.id == bindparam("row_id")).values(last_new_at=bindparam("moment"))
+_SEEN = (
+    update(articles)
+    .where(articles.c.id.in_(bindparam("ids", expanding=True)))
+    .values(last_seen_at=bindparam("moment"), left_at=None)
+)
 
 
 def record(
     connection: Connection, records: Sequence[StepRecord], now: datetime
 ) -> list[Recorded | LeaseLost | Refused]:
     """See `Store.record`. Errors that mean an outage escape, and end the whole transaction."""
-    if any(step.effective_url is not None for step in records):
+    if any(map(moves, records)):
         # Before any row is locked, as whoever changes sources does it.
         alone(connection)
         moving.lock(connection, records)
@@ -60,21 +66,17 @@ def record(
     return [answers[index] for index in range(len(records))]
 
 
-def record_quiet(
-    connection: AnyConnection, records: Sequence[StepRecord], now: datetime
+def record_all(
+    connection: Direct, records: Sequence[StepRecord], now: datetime
 ) -> list[Recorded | LeaseLost | Refused]:
-    """What :func:`record` does with steps that :func:`is_quiet` is true of, without a savepoint for each: an error in
-    one is an error of the whole transaction."""
-    answers: dict[int, Recorded | LeaseLost | Refused] = {}
-    for index in sorted(range(len(records)), key=lambda index: records[index].source_id):
-        written = _write_source(connection, records[index], now)
-        answers[index] = Recorded(0, 0) if written else LeaseLost()
-    return [answers[index] for index in range(len(records))]
+    """What :func:`record` does with steps none of which :func:`moves`, without a savepoint for anything: an error in
+    one, or an entry that the database refuses, is an error of the whole transaction."""
+    return [_record_fenced(connection, step, now) for step in records]
 
 
-def is_quiet(step: StepRecord) -> bool:
-    """Whether all there is to be written of `step` is its source."""
-    return fetches.is_quiet(step) and step.effective_url is None and step.if_all_new is None
+def moves(step: StepRecord) -> bool:
+    """Whether `step` says where its source is from now on."""
+    return step.effective_url is not None
 
 
 def _record_alone(connection: Connection, step: StepRecord, now: datetime) -> Recorded | LeaseLost | Refused:
@@ -98,7 +100,7 @@ def _record_one(connection: Connection, step: StepRecord, now: datetime) -> Reco
         return Refused(error)
 
 
-def _record_fenced(connection: Connection, step: StepRecord, now: datetime) -> Recorded | LeaseLost:
+def _record_fenced(connection: AnyConnection, step: StepRecord, now: datetime) -> Recorded | LeaseLost:
     if step.if_all_new is not None and step.entries:
         return _record_either(connection, step, step.if_all_new, now)
     if not _write_source(connection, step, now):
@@ -107,11 +109,11 @@ def _record_fenced(connection: Connection, step: StepRecord, now: datetime) -> R
     if step.entries or step.left_out:
         recorded = _record_entries(connection, step, now)
     fetches.keep(connection, step, recorded, now)
-    return moving.move(connection, step, recorded, now)
+    return _moved(connection, step, recorded, now)
 
 
 def _record_either(
-    connection: Connection, step: StepRecord, if_all_new: StepRecord, now: datetime
+    connection: AnyConnection, step: StepRecord, if_all_new: StepRecord, now: datetime
 ) -> Recorded | LeaseLost:
     """Write the entries of `step` first: they decide which of the two is written of the source."""
     held = {"row_id": step.source_id, "token": step.token, "moment": now}
@@ -125,7 +127,14 @@ def _record_either(
     written = if_all_new if recorded.all_new else step
     _write_source(connection, written, now)
     fetches.keep(connection, written, recorded, now)
-    return moving.move(connection, written, recorded, now)
+    return _moved(connection, written, recorded, now)
+
+
+def _moved(connection: AnyConnection, step: StepRecord, recorded: Recorded, now: datetime) -> Recorded:
+    if not moves(step):
+        return recorded
+    assert isinstance(connection, Connection)
+    return moving.move(connection, step, recorded, now)
 
 
 def _write_source(connection: AnyConnection, step: StepRecord, now: datetime) -> bool:
@@ -172,7 +181,7 @@ def _changes(step: StepRecord, now: datetime) -> dict[str, Any]:
     return changes
 
 
-def _record_entries(connection: Connection, step: StepRecord, now: datetime) -> Recorded:
+def _record_entries(connection: AnyConnection, step: StepRecord, now: datetime) -> Recorded:
     entries = [storable_entry(entry) for entry in step.entries]
     found = tombstones.known(connection, step.source_id, entries)
     every = assign(entries, [*found.stored.values()])
@@ -185,15 +194,13 @@ def _record_entries(connection: Connection, step: StepRecord, now: datetime) -> 
     if step.proves_absence:
         tombstones.mark_left(connection, step.source_id, found, deleted, now)
     if new:
-        source = update(sources).where(sources.c.id == step.source_id)
-        connection.execute(source.values(last_new_at=now))
+        connection.execute(_BROUGHT, {"row_id": step.source_id, "moment": now})
     rows = [*reversed(not_inserted), *not_updated, *(setaside.left_out_row(one) for one in step.left_out)]
     setaside.keep(connection, step.source_id, rows, {one.entry_key for one in every}, now)
     all_new = step.if_all_new is not None and new > 0 and all(one.article_id is None for one in every)
     return Recorded(new, changed, tuple(setaside.told(row) for row in rows), all_new=all_new)
 
 
-def _mark_seen(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+def _mark_seen(connection: AnyConnection, ids: Sequence[int], now: datetime) -> None:
     for chunk in chunks(ids):
-        seen = update(articles).where(articles.c.id.in_(chunk))
-        connection.execute(seen.values(last_seen_at=now, left_at=None))
+        connection.execute(_SEEN, {"ids": chunk, "moment": now})

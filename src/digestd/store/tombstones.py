@@ -24,6 +24,7 @@ from digestd.feed.identity import Assignment, StoredArticle
 from digestd.model import Entry
 from digestd.store import versions
 from digestd.store.chunks import chunks
+from digestd.store.direct import AnyConnection
 from digestd.store.schema import IN_DOCUMENT, articles, tombstones
 
 _kept, _buried = articles.c, tombstones.c
@@ -76,7 +77,7 @@ class Known:
     served: set[int] = field(default_factory=set)
 
 
-def known(connection: Connection, source_id: int, entries: Sequence[Entry]) -> Known:
+def known(connection: AnyConnection, source_id: int, entries: Sequence[Entry]) -> Known:
     """What the source has that some of `entries` may be."""
     found = Known()
     for chunk in chunks(sorted({entry.identity for entry in entries})):
@@ -92,7 +93,7 @@ def known(connection: Connection, source_id: int, entries: Sequence[Entry]) -> K
     return found
 
 
-def mark_seen(connection: Connection, deleted: Sequence[Assignment], now: datetime) -> None:
+def mark_seen(connection: AnyConnection, deleted: Sequence[Assignment], now: datetime) -> None:
     """Note that the entries of `deleted`, each with its tombstone as `article_id`, were served `now`. Their edits are
     followed, since the next one may be recognised by the last."""
     if deleted:
@@ -100,7 +101,7 @@ def mark_seen(connection: Connection, deleted: Sequence[Assignment], now: dateti
 
 
 def mark_left(
-    connection: Connection, source_id: int, found: Known, deleted: Sequence[Assignment], now: datetime
+    connection: AnyConnection, source_id: int, found: Known, deleted: Sequence[Assignment], now: datetime
 ) -> None:
     """Note that whatever of the source was in its document and was not seen `now` has left it."""
     connection.execute(_LEAVE, {"its_source": source_id, "moment": now})

@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Executable, bindparam, delete, func, select
 
 from digestd.feed.revision import TEXT_VERSIONS_LIMIT, is_text_only, superfluous
 from digestd.model import ArticleVersion
+from digestd.store.direct import AnyConnection
 from digestd.store.entries import LOOKED_AT
 from digestd.store.schema import article_versions, articles
 from digestd.store.upserts import insert_into
@@ -39,20 +41,23 @@ _STANDING = (
 _NUMBERED = select(_earlier.id, _earlier.article_id, _earlier.number, _earlier.changes).where(
     _earlier.article_id.in_(_IDS)
 )
+_DELETE = delete(article_versions).where(_earlier.id.in_(_IDS))
 _SHOWN = tuple(_earlier[field.name] for field in fields(ArticleVersion))
 
 
-def standing(connection: Connection, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+def standing(connection: AnyConnection, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
     """What the articles `ids` say just now, by their ids, as far as an update may change it; they are locked."""
     return {row.id: row._asdict() for row in connection.execute(_STANDING, {"ids": ids})}
 
 
-def keeping(connection: Connection) -> Executable:
-    """The statement that keeps one version. A number that is there already is another one's: it stays."""
-    return insert_into(article_versions, connection.dialect.name).on_conflict_do_nothing()
+@cache
+def keeping(dialect: str) -> Executable:
+    """The statement that keeps one version in the database called `dialect`. A number that is there already is another
+    one's: it stays."""
+    return insert_into(article_versions, dialect).on_conflict_do_nothing()
 
 
-def let_go(connection: Connection, numbers: Mapping[int, int]) -> None:
+def let_go(connection: AnyConnection, numbers: Mapping[int, int]) -> None:
     """Delete what is more than is kept of the articles `numbers`, each of which has its latest version's number."""
     # The first ones cannot be too many.
     ids = [article_id for article_id, number in numbers.items() if number > TEXT_VERSIONS_LIMIT]
@@ -67,7 +72,7 @@ def let_go(connection: Connection, numbers: Mapping[int, int]) -> None:
         for number in superfluous([(number, text_only) for number, (_, text_only) in kept.items()])
     ]
     if gone:
-        connection.execute(delete(article_versions).where(_earlier.id.in_(_IDS)), {"ids": gone})
+        connection.execute(_DELETE, {"ids": gone})
 
 
 def forget(connection: Connection, article_ids: Collection[int]) -> None:

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Executable, bindparam, update
+from sqlalchemy import Executable, bindparam, update
 from sqlalchemy.exc import StatementError
 
 from digestd.feed.identity import Assignment
 from digestd.store import StepRecord, setaside, versions
+from digestd.store.direct import AnyConnection
 from digestd.store.entries import changed_article, follows, new_article, version_before
 from digestd.store.outage import cause
 from digestd.store.savepoint import savepoint
@@ -35,7 +37,7 @@ class _Write:
 
 
 def insert(
-    connection: Connection, step: StepRecord, assignments: Sequence[Assignment], now: datetime
+    connection: AnyConnection, step: StepRecord, assignments: Sequence[Assignment], now: datetime
 ) -> tuple[int, list[Row]]:
     """Make articles of the new ones among `assignments`; returns how many, and what to keep of those that the database
     refused."""
@@ -45,13 +47,19 @@ def insert(
         for one in reversed(assignments)
         if one.article_id is None
     ]
-    statement = insert_into(articles, connection.dialect.name).on_conflict_do_nothing()
+    return _write(connection, _inserting(connection.dialect.name), writes)
+
+
+@cache
+def _inserting(dialect: str) -> Executable:
     # Under the fence nobody else writes articles of this source; should it ever happen, theirs is the same
     # article.
-    return _write(connection, statement, writes)
+    return insert_into(articles, dialect).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
-def revise(connection: Connection, assignments: Sequence[Assignment], now: datetime) -> tuple[int, list[Row]]:
+def revise(
+    connection: AnyConnection, assignments: Sequence[Assignment], now: datetime
+) -> tuple[int, list[Row]]:
     """Let the articles of `assignments` that are changed follow their entries, and keep what they said before; returns
     as :func:`insert` does."""
     following = {
@@ -70,7 +78,7 @@ def revise(connection: Connection, assignments: Sequence[Assignment], now: datet
 
 
 def _revise(
-    connection: Connection, ids: Sequence[int], following: Mapping[int, Assignment], now: datetime
+    connection: AnyConnection, ids: Sequence[int], following: Mapping[int, Assignment], now: datetime
 ) -> tuple[int, list[Row]]:
     by_columns: dict[frozenset[str], list[_Write]] = {}
     for article_id, row in versions.standing(connection, ids).items():
@@ -83,16 +91,24 @@ def _revise(
         by_columns.setdefault(frozenset(changes), []).append(_Write(one, values, before))
     changed, set_aside = 0, []
     for columns, writes in by_columns.items():
-        new_values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in sorted(columns)}
-        statement = update(articles).where(articles.c.id == bindparam("row_id")).values(new_values)
-        count, refused = _write(connection, statement, writes)
+        count, refused = _write(connection, _following(columns), writes)
         changed += count
         set_aside += refused
         versions.let_go(connection, {write.values["row_id"]: write.one.updates + 1 for write in writes})
     return changed, set_aside
 
 
-def _write(connection: Connection, statement: Executable, writes: Sequence[_Write]) -> tuple[int, list[Row]]:
+@cache
+def _following(columns: frozenset[str]) -> Executable:
+    """The statement that sets `columns` of an article; built once for each of the few sets there are."""
+    new_values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in sorted(columns)}
+    statement = update(articles).where(articles.c.id == bindparam("row_id")).values(new_values)
+    return statement.execution_options(preserve_rowcount=True)
+
+
+def _write(
+    connection: AnyConnection, statement: Executable, writes: Sequence[_Write]
+) -> tuple[int, list[Row]]:
     """Execute `statement` for all `writes` at once and, if the database refuses that, for each by itself.
 
     Returns how many rows were written, and what to keep of the entries whose row was refused.
@@ -113,9 +129,7 @@ def _write(connection: Connection, statement: Executable, writes: Sequence[_Writ
     return written, set_aside
 
 
-def _execute(connection: Connection, statement: Executable, writes: Sequence[_Write]) -> int:
+def _execute(connection: AnyConnection, statement: Executable, writes: Sequence[_Write]) -> int:
     if before := [write.before for write in writes if write.before is not None]:
-        connection.execute(versions.keeping(connection), before)
-    parameters = [write.values for write in writes]
-    result = connection.execute(statement, parameters, execution_options={"preserve_rowcount": True})
-    return result.rowcount
+        connection.execute(versions.keeping(connection.dialect.name), before)
+    return connection.execute(statement, [write.values for write in writes]).rowcount
