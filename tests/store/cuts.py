@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, Executable, event
+
+from digestd.store.direct import Answer, Direct
 
 
 class PowerCut(BaseException):
@@ -23,8 +26,15 @@ def cut_before(number: int) -> Iterator[list[str]]:
             raise PowerCut
         statements.append(statement)
 
+    execute = Direct.execute
+
+    def counted(self: Direct, statement: Executable, parameters: Any = None) -> Answer:
+        count(None, None, str(statement))
+        return execute(self, statement, parameters)
+
     event.listen(Engine, "before_cursor_execute", count)
     try:
-        yield statements
+        with patch.object(Direct, "execute", counted):
+            yield statements
     finally:
         event.remove(Engine, "before_cursor_execute", count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,13 +17,17 @@ from hypothesis import strategies as st
 from sqlalchemy import bindparam, create_engine, select, update
 
 from digestd.errors import StoreUnavailable
-from digestd.model import PollState
+from digestd.model import Entry, LeftOut, PollState
 from digestd.store import Claim, ClaimRequest, HostPause, HostStart, LeaseLost, Recorded, Refused, StepRecord
 from digestd.store.direct import DirectEngine, NotDirectly, Statement
+from digestd.store.entries import new_article
 from digestd.store.polls import Fetched
 from digestd.store.schema import sources
 from digestd.store.sql import SqlStore, open_store
-from store.builders import spec
+from store.builders import YESTERDAY, entry, source_ids, spec, step, taken
+from store.builders import one as only
+from store.conftest import bench_at
+from store.documents import guids, serve
 
 QUIET = Fetched("unchanged", None, 0.1, 0)
 TEXT = st.one_of(st.none(), st.text(max_size=20), st.just("a\0b\ud800"))
@@ -103,13 +107,108 @@ async def test_polls_that_bring_nothing_go_directly(tmp_path: Path, monkeypatch:
     database = f"sqlite:///{tmp_path / 'a.db'}"
     async with open_store(database, owner="me", pool_size=1, connect_timeout_seconds=5) as store:
         await store.sync_sources([spec("a")])
-        monkeypatch.setattr("digestd.store.transactions.transact", None)
+        monkeypatch.setattr("digestd.store.polling.transact", None)
         (claim,) = await store.claim([ClaimRequest(1, 75, host=HostStart("h", 5.0))])
         assert isinstance(claim, Claim)
         quiet = StepRecord(
             1, claim.token, PollState(), True, 0, "active", "interval", 300.0, 75.0, fetched=QUIET
         )
         assert await store.record([quiet]) == [Recorded(0, 0)]
+
+
+GUIDS = st.sampled_from(["1", "2", "3"])
+ENTRIES = st.builds(
+    entry,
+    GUIDS,
+    title=st.sampled_from(["A title", "Another", "a\0b\ud800"]),
+    content=st.sampled_from([None, "one", "two"]),
+    facts=st.sampled_from([None, {"due": "today"}, {"due": "soon"}]),
+    published_at=st.sampled_from([None, YESTERDAY]),
+    complete=st.booleans(),
+)
+LEFT_OUT = st.builds(LeftOut, GUIDS, GUIDS, st.just("A title"), st.just("its date is odd"), st.just("{}"))
+DOCUMENTS = st.fixed_dictionaries(
+    {
+        "entries": st.lists(ENTRIES, max_size=4).map(tuple),
+        "left_out": st.lists(LEFT_OUT, max_size=2).map(tuple),
+        "whole": st.booleans(),
+        "if_all_new": st.booleans(),
+        "deleted": st.one_of(st.none(), GUIDS),
+        "fetched": st.sampled_from([None, Fetched("success", None, 0.2, 7)]),
+    }
+)
+TABLES = ("sources", "articles", "tombstones", "article_versions", "entries_set_aside", "fetches")
+
+
+async def tables_after(
+    file: Path, documents: Sequence[Mapping[str, Any]], *, directly: bool
+) -> list[list[Any]]:
+    """Let a source bring `documents` one after the other; what was answered, and every column of every row then."""
+    async with bench_at(f"sqlite:///{file}") as bench:
+        assert isinstance(bench.store, SqlStore)
+        if not directly:
+            bench.store._polls._direct = None
+        source_id = only(await source_ids(bench.store, spec()))
+        answers: list[Any] = []
+        for document in documents:
+            given = dict(document)
+            deleted = given.pop("deleted")
+            await bench.store.delete_articles(
+                [row["id"] for row in bench.articles() if row["guid"] == deleted]
+            )
+            bench.age(100)
+            claim = await taken(bench.store, source_id, force=True)
+            record = step(claim, *given.pop("entries"), **given | {"if_all_new": None})
+            if given["if_all_new"]:
+                older = PollState(cursor={"older": 1})
+                record = replace(
+                    record, if_all_new=replace(record, next_state=older, final=False, entries=())
+                )
+            answers += await bench.store.record([record, replace(record, token="another")])
+    with sqlite3.connect(file) as database:
+        database.row_factory = sqlite3.Row
+        rows = [[*database.execute(f"SELECT * FROM {name} ORDER BY id")] for name in TABLES]
+    return [answers, *([_without_now(dict(row)) | {"lease_token": None} for row in some] for some in rows)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(documents=st.lists(DOCUMENTS, min_size=1, max_size=5))
+def test_both_ways_write_the_same_documents(migrated_sqlite: Path, documents: list[dict[str, Any]]) -> None:
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for way in (True, False):
+            file = Path(folder, f"{way}.db")
+            file.write_bytes(migrated_sqlite.read_bytes())
+            found.append(trio.run(lambda: tables_after(file, documents, directly=way)))  # noqa: B023
+    assert found[0] == found[1]
+
+
+async def test_documents_go_directly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench_at(f"sqlite:///{tmp_path / 'a.db'}") as bench:
+        source_id = only(await source_ids(bench.store, spec()))
+        monkeypatch.setattr("digestd.store.polling.transact", None)
+        said = [entry(str(number)) for number in range(5)]
+        assert await serve(bench, source_id, *said) == Recorded(5, 0)
+        assert await serve(bench, source_id, entry("1", content="other"), *said[3:]) == Recorded(0, 1)
+
+
+async def test_a_document_that_cannot_go_directly_goes_by_the_long_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench_at(f"sqlite:///{tmp_path / 'a.db'}") as bench:
+        source_id = only(await source_ids(bench.store, spec()))
+        bad = entry("2", facts={"number": 1})
+        monkeypatch.setattr("digestd.store.writing.new_article", _refused_if_it_has_facts)
+        answer = await serve(bench, source_id, entry("1"), bad, entry("3"))
+        assert (answer.articles_new, [one.guid for one in answer.set_aside]) == (2, ["2"])
+        assert guids(bench) == ["1", "3"]
+
+
+def _refused_if_it_has_facts(
+    source_id: int, key: str, entry: Entry, *args: Any, **named: Any
+) -> dict[str, Any]:
+    row = dict(new_article(source_id, key, entry, *args, **named))
+    return row | {"title": None} if entry.facts else row
 
 
 async def test_a_damaged_row_is_refused_by_itself(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 import nh3
 
 from digestd.feed.hiding import concealed_images, conceals, hides, is_tiny, may_conceal
-from digestd.feed.link import absolute_link
+from digestd.feed.link import absolute_link, is_plain_url
 from digestd.feed.markup import is_beyond_reason
 from digestd.feed.text import collapse, line_of, storable
 
@@ -133,6 +133,8 @@ def _kept(tag: str, name: str, value: str) -> str | None:
 def _target(value: str) -> str | None:
     """What is left of a link: nothing, where it has a scheme that is not ours without characters that no URL holds; and
     no user info."""
+    if is_plain_url(value):
+        return value
     bare = _CONTROLS.sub("", value)
     scheme = _SCHEME.match(bare)
     # nh3 has looked already, but at the value with those characters: to it `java\x01script:` is a relative path.

@@ -23,7 +23,6 @@ _RAW = r"<(script|style|title|textarea|xmp|iframe|noembed|noframes)\b.*?(?:</\1|
 _QUOTED = r"""=\s*+(?:"[^"]*+"|'[^']*+')?+"""
 # Possessive, and ended by the end of the text as well: no document makes the search begin twice at one place.
 _TAG = rf"""<(/?)([a-z][^\s/<>]{{0,30}})((?:[^>="']++|["']|{_QUOTED})*+)(?:>|\Z)"""
-_TO_BRACKET = re.compile(r"<[^>]*+")
 # A bracket within the value of an attribute, where the tag does not end.
 _QUOTED_END = re.compile(r"""=\s*+(?:"[^">]*+>|'[^'>]*+>)""")
 _TOKEN = re.compile(rf"{_COMMENT}|{_RAW}|{_TAG}", re.DOTALL | re.IGNORECASE)
@@ -35,6 +34,8 @@ _NEVER_DEEP = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track"}
     | {"wbr", "a", "dd", "dt", "li", "option", "p", "tbody", "td", "tfoot", "th", "thead", "tr"}
 )
+# Some of these, as they are mostly written.
+_SHALLOW_TAGS = ("<a ", "<br>", "<br/>", "<br />", "<img ", "<li>", "<p>", "<p ", "<td>")
 
 
 def is_beyond_reason(fragment: str) -> bool:
@@ -49,7 +50,7 @@ def is_beyond_reason(fragment: str) -> bool:
         and _has_crowded_tag(fragment)
     ):
         return True
-    return elements * elements > _MOST_NESTING and elements * _depth(fragment) > _MOST_NESTING
+    return _nesting(fragment, elements, _MOST_NESTING) > _MOST_NESTING
 
 
 def is_light(fragment: str) -> bool:
@@ -60,13 +61,15 @@ def is_light(fragment: str) -> bool:
         return False
     if len(fragment) > 2 * _MOST_ATTRIBUTES and _may_have_crowded_tag(fragment):
         return False
-    return elements * elements <= _LIGHT_NESTING or elements * _depth(fragment) <= _LIGHT_NESTING
+    return _nesting(fragment, elements, _LIGHT_NESTING) <= _LIGHT_NESTING
 
 
 def _may_have_crowded_tag(fragment: str) -> bool:
     """A cheap look: some tag is long enough, or has a `>` within an attribute and may be."""
-    longest = max(map(len, _TO_BRACKET.findall(fragment)), default=0)
-    return longest > 2 * _MOST_ATTRIBUTES or _QUOTED_END.search(fragment) is not None
+    to_brackets = (part for part in fragment.split(">") if len(part) > 2 * _MOST_ATTRIBUTES)
+    if any(len(part) - part.find("<") > 2 * _MOST_ATTRIBUTES and "<" in part for part in to_brackets):
+        return True
+    return _QUOTED_END.search(fragment) is not None
 
 
 def _has_crowded_tag(fragment: str) -> bool:
@@ -76,6 +79,15 @@ def _has_crowded_tag(fragment: str) -> bool:
 
 def _is_crowded(inside: str) -> bool:
     return sum(1 for _ in _BETWEEN.finditer(_VALUE.sub("=", inside))) > _MOST_ATTRIBUTES
+
+
+def _nesting(fragment: str, elements: int, enough: int) -> int:
+    """So many `elements` times their depth, exactly where that is more than `enough`, and at least else."""
+    if elements * elements <= enough:
+        return elements * elements
+    # No more are open than are opened, but for those that never are at one time.
+    opened = elements - fragment.count("</") - sum(map(fragment.count, _SHALLOW_TAGS))
+    return elements * (opened if elements * opened <= enough else _depth(fragment))
 
 
 def _depth(fragment: str) -> int:
