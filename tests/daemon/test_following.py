@@ -82,7 +82,7 @@ class Daemon:
 
     async def run(self, nursery: trio.Nursery) -> None:
         """Start as the daemon does."""
-        await self.bench.store.sync_sources(self.config.sources, fingerprint=self.config.fingerprint())
+        await self.bench.store.sync_sources(self.config.sources, fingerprint=self.config.fingerprint)
         self.supervisor.start(nursery, await self.bench.store.sources())
         self.following = Following(
             self.config, lambda: self.files(), self.pipeline, self.supervisor, self.ending, self.reporting
@@ -320,7 +320,7 @@ async def test_a_list_that_was_ours_until_now_is_nobody_elses(
         await daemon.run(nursery)
         store = daemon.bench.store
         mine, store._owner = store._owner, "other"
-        fingerprint = daemon.config.fingerprint() if same_before else "f" * 64
+        fingerprint = daemon.config.fingerprint if same_before else "f" * 64
         await store.sync_sources([spec("one")], fingerprint="e" * 64)
         await store.sync_sources([spec("one")], fingerprint=fingerprint)
         store._owner = mine

@@ -15,9 +15,10 @@ from digestd.config.networks import AllowedNetworks
 from digestd.config.webhosts import WebHosts
 from digestd.plainsettings import LISTEN, host_and_port
 
-Seconds = Annotated[float, Field(ge=0, le=86_400 * 366, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 366, allow_inf_nan=False)]
-Interval = Annotated[float, Field(ge=1, le=86_400 * 366, allow_inf_nan=False)]
+LONGEST_SECONDS = 86_400 * 366
+Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
+Interval = Annotated[float, Field(ge=1, le=LONGEST_SECONDS, allow_inf_nan=False)]
 
 
 def _upper(value: object) -> object:

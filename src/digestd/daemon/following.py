@@ -54,7 +54,7 @@ class Following:
         reporting: Reporting,
     ) -> None:
         self._config = config
-        self._fingerprint = config.fingerprint()
+        self._fingerprint = config.fingerprint
         self._load = load
         self._pipeline = pipeline
         self._store: Store = pipeline.store
@@ -131,7 +131,7 @@ class Following:
 
     async def _apply_sources(self, config: Configuration) -> None:
         self._pipeline.doors.adopt(config.secrets)
-        fingerprint = config.fingerprint()
+        fingerprint = config.fingerprint
         report = await self._store.sync_sources(config.sources, fingerprint=fingerprint)
         if report.replaced is not None and report.replaced.fingerprint == self._fingerprint:
             # Another replica had written what was our list, too, until now: nobody has other files.

@@ -262,7 +262,7 @@ async def _apply(config: Configuration, store: Store) -> None:
             "worker.configuration.warning", message="no settings file was found; `digestd init` writes one"
         )
     else:
-        tell_synced(await store.sync_sources(config.sources, fingerprint=config.fingerprint()))
+        tell_synced(await store.sync_sources(config.sources, fingerprint=config.fingerprint))
 
 
 def tell_synced(report: SyncReport) -> None:
