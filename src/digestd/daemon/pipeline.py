@@ -103,11 +103,12 @@ async def open_pipeline(
         if store is None:
             yield None
             return
-        known = await _synced(config, store, ending)
-        if known is None:
+        statuses = await _synced(config, store, ending)
+        if statuses is None:
             yield None
             return
-        enabled = [status for status in known if status.source.spec.enabled]
+        # One list, which whoever has started the sources can clear: of 100,000 it takes up 150 MB.
+        statuses[:] = [status for status in statuses if status.source.spec.enabled]
         fetch = settings.fetch
         hosts = Hosts(fetch.per_host_concurrency, fetch.per_host_delay_seconds, fetch.hosts)
         async with (
@@ -118,10 +119,10 @@ async def open_pipeline(
             access = StoreAccess(store, metrics)
             bell = Bell()
             chance = random.Random()  # noqa: S311 - jitter is no secret
-            used = frozenset(status.source.spec.kind for status in enabled)
+            used = frozenset(status.source.spec.kind for status in statuses)
             tools = kinds.Tools(parse_feed=parse, read=parse.read, budgets=SharedBudgets(store.budgets))
             loaded = Kinds(tools, used)
-            statuses = [status for status in enabled if loaded.has(status.source.spec)]
+            statuses[:] = [status for status in statuses if loaded.has(status.source.spec)]
             doors = Doors(http, config.secrets)
             poller = Poller(
                 store=access,

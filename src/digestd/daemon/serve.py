@@ -125,7 +125,6 @@ async def _run_sources(
     try:
         async with trio.open_nursery() as sources:
             supervisor.start(sources, pipeline.statuses)
-            # Of 100,000 they take up 150 MB.
             pipeline.statuses.clear()
             if pipeline.extraction is not None:
                 sources.start_soon(pipeline.extraction.run, name="extraction")

@@ -74,7 +74,7 @@ class SourceLife:
         self._around = around
         self._budgeted_at: str | None = None
         self._keep_budget(status.source)
-        self._asleep: trio.lowlevel.Task | None = None
+        self._task: trio.lowlevel.Task | None = None
         self._wakes_at = -math.inf
         self._due_at: float | None = None
 
@@ -116,6 +116,7 @@ class SourceLife:
         escapes, after it was recorded.
         """
         delay: float | None = first_delay
+        self._task = trio.lowlevel.current_task()
         self._due_at = trio.current_time() + first_delay
         while delay is not None:
             # A suspect takes every slot: not only to look.
@@ -218,27 +219,18 @@ class SourceLife:
         """Sleep for so long, until :meth:`_wake`, or until shutdown begins.
 
         Nearly all tasks are here nearly all the time: what is on their stacks is most of the daemon's memory, and so
-        there is one scope, and no exit stack and no event.
+        there is no scope, no exit stack and no event.
         """
         self._wakes_at = trio.current_time() + seconds
         if self._unreached:
             with self._around.poller.hoping(self._url, self._hurry):
-                await self._around.shutdown.idle_until(self._wakes_at, self._until_woken)
+                await self._around.shutdown.sleep_until(self._wakes_at)
         else:
-            await self._around.shutdown.idle_until(self._wakes_at, self._until_woken)
-
-    async def _until_woken(self) -> None:
-        self._asleep = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort_sleep)
-
-    def _abort_sleep(self, _: object) -> trio.lowlevel.Abort:
-        self._asleep = None
-        return trio.lowlevel.Abort.SUCCEEDED
+            await self._around.shutdown.sleep_until(self._wakes_at)
 
     def _wake(self) -> None:
-        if self._asleep is not None:
-            task, self._asleep = self._asleep, None
-            trio.lowlevel.reschedule(task)
+        if self._task is not None:
+            self._around.shutdown.wake(self._task)
 
     def _hurry(self) -> None:
         self._hurries = True
