@@ -4,7 +4,7 @@ sleeps, and throw an exception through all of its frames to end it."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from heapq import heappop, heappush
 from itertools import count
 
@@ -36,22 +36,20 @@ class Alarm:
         """How many tasks sleep, for statistics: looks at all of them."""
         return sum(sleep.is_on() for sleep in self._sleeps)
 
-    async def sleep_until(self, moment: float) -> None:
+    def sleep_until(self, moment: float) -> Awaitable[object]:
         """Sleep until `moment` (of `trio.current_time`), or until the task is woken (:meth:`wake`, :meth:`wake_some`).
+        What this gives is to be awaited at once: no frame of ours is kept while the task sleeps.
 
         Cancellation: at any moment; always a checkpoint.
         """
         if moment <= trio.current_time():
-            await trio.lowlevel.checkpoint()
-            return
+            return trio.lowlevel.checkpoint()
         task = trio.lowlevel.current_task()
         task.custom_sleep_data = sleep = _Sleep((moment, next(self._numbers), task))
         heappush(self._sleeps, sleep)
         if self._sleeps[0] is sleep:
             self._set()
-        # Nothing but the frame of this call is kept while it sleeps.
-        del sleep, task
-        await trio.lowlevel.wait_task_rescheduled(_give_up)
+        return trio.lowlevel.wait_task_rescheduled(_give_up)
 
     def wake(self, task: Task) -> None:
         """End the sleep of `task`, if it sleeps here."""

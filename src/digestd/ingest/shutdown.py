@@ -38,9 +38,9 @@ class Shutdown:
         finally:
             self._idle.discard(scope)
 
-    def sleep_until(self, moment: float) -> Awaitable[None]:
+    def sleep_until(self, moment: float) -> Awaitable[object]:
         """Sleep until `moment`, until :meth:`wake`, or until no new poll may start; for very many tasks at one time.
-        Cancellation: at any moment."""
+        To be awaited at once, see :meth:`digestd.ingest.alarm.Alarm.sleep_until`. Cancellation: at any moment."""
         return self._alarm.sleep_until(-math.inf if self.begun.is_set() else moment)
 
     def wake(self, task: trio.lowlevel.Task) -> None:

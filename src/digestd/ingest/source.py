@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -215,17 +216,19 @@ class SourceLife:
             turn = await self._turn(longest_pause, held)
         return None if idle.cancelled_caught or self._around.shutdown.begun.is_set() else turn
 
-    async def _sleep(self, seconds: float) -> None:
-        """Sleep for so long, until :meth:`_wake`, or until shutdown begins.
+    def _sleep(self, seconds: float) -> Awaitable[object]:
+        """Sleep for so long, until :meth:`_wake`, or until shutdown begins; to be awaited at once.
 
         Nearly all tasks are here nearly all the time: what is on their stacks is most of the daemon's memory, and so
-        there is no scope, no exit stack and no event.
+        there is no scope, no exit stack, no event, and no frame of this.
         """
         self._wakes_at = trio.current_time() + seconds
         if self._unreached:
-            with self._around.poller.hoping(self._url, self._hurry):
-                await self._around.shutdown.sleep_until(self._wakes_at)
-        else:
+            return self._sleep_hoping()
+        return self._around.shutdown.sleep_until(self._wakes_at)
+
+    async def _sleep_hoping(self) -> None:
+        with self._around.poller.hoping(self._url, self._hurry):
             await self._around.shutdown.sleep_until(self._wakes_at)
 
     def _wake(self) -> None:
