@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from digestd.daemon import Watcher
+from digestd.daemon.once import Watcher
 from digestd.ingest.poll import PollResult
 
 
@@ -36,16 +36,16 @@ class Bar(Watcher):
         self._progress.stop()
 
     def begins(self, sources: int) -> None:
-        """See :class:`digestd.daemon.Watcher`."""
+        """See :class:`digestd.daemon.once.Watcher`."""
         self._progress.update(self._task, total=sources)
 
     def polled(self, result: PollResult) -> None:
-        """See :class:`digestd.daemon.Watcher`."""
+        """See :class:`digestd.daemon.once.Watcher`."""
         self._news += result.articles_new
         self._failed += result.outcome == "failed"
         self._progress.update(self._task, advance=1, news=self._news, failed=self._failed)
 
     def extracted(self, outcome: str) -> None:
-        """See :class:`digestd.daemon.Watcher`."""
+        """See :class:`digestd.daemon.once.Watcher`."""
         self._pages += outcome == "done"
         self._progress.update(self._task, pages=self._pages)

@@ -11,16 +11,20 @@ from typing import Any
 
 import trio
 
-from digestd import daemon, log
+from digestd import log
 from digestd.cli.loading import load_configuration, resolve_level
 from digestd.cli.tables import kept_sources
 from digestd.config import Configuration
-from digestd.daemon import Selection, Summary, Watcher, packages
+from digestd.daemon import packages
+from digestd.daemon.once import Selection, Summary, Watcher
+from digestd.daemon.once import once as go_once
 from digestd.feed.text import collapse, strip_controls
 
 
 def serve(config_file: Path | None, log_level: str | None) -> None:
     """Run the daemon until a signal ends it."""
+    # The daemon's alone: `--once` needs it only where something is due.
+    from digestd.daemon.serve import serve as go_on
 
     def load() -> Configuration:
         config = load_configuration(config_file)
@@ -30,7 +34,7 @@ def serve(config_file: Path | None, log_level: str | None) -> None:
     packages.require()
     config = load()
     log.set_up(config.settings.worker.log_level, config.settings.worker.log_format)
-    trio.run(daemon.serve, config, os.environ, load)
+    trio.run(go_on, config, os.environ, load)
 
 
 def once(
@@ -66,14 +70,14 @@ def poll_once(config: Configuration, level: str, selection: Selection) -> Summar
     style = config.settings.worker.log_format
     if sys.stderr is None or not sys.stderr.isatty():
         log.set_up(level, style)
-        return trio.run(daemon.once, config, os.environ, selection, Watcher())
+        return trio.run(go_once, config, os.environ, selection, Watcher())
     # Only where somebody sees it: Rich takes 0.02 s.
     from digestd.cli.bar import Bar
 
     # The bar tells what INFO would tell; what went wrong still gets its line above it.
     log.set_up("WARNING" if level == "INFO" else level, style)
     with Bar() as bar:
-        return trio.run(daemon.once, config, os.environ, selection, bar)
+        return trio.run(go_once, config, os.environ, selection, bar)
 
 
 def summary_text(summary: Summary) -> str:

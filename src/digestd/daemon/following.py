@@ -11,7 +11,8 @@ import trio
 
 from digestd.config import Configuration, content_of
 from digestd.daemon.ending import Ending
-from digestd.daemon.pipeline import Pipeline, tell_synced
+from digestd.daemon.opening import tell_synced
+from digestd.daemon.pipeline import Pipeline
 from digestd.daemon.reporting import Reporting
 from digestd.errors import ConfigurationError, StoreUnavailable
 from digestd.ingest.supervisor import Supervisor

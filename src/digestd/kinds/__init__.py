@@ -10,7 +10,7 @@ it means, as a mapping with `url`, `options` or both, and `what` it is in words;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint, entry_points
@@ -227,6 +227,12 @@ class KindFactory(Protocol):
 def registered() -> Mapping[str, EntryPoint]:
     """The kinds that are installed, by name; nothing is imported yet."""
     return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def are_ours(names: Iterable[str]) -> bool:
+    """Whether all kinds called `names` are installed, and digestd's own."""
+    points = registered()
+    return all(name in points and _is_ours(points[name]) for name in names)
 
 
 def schema_of(name: str) -> type[BaseModel] | None:
