@@ -118,9 +118,7 @@ async def _once(
     return Summary(done.sources, totals, done.failures, done.not_polled, interrupted)
 
 
-async def _nothing_to_do(
-    config: Configuration, known: Known, selection: Selection, metrics: Metrics
-) -> bool:
+async def _nothing_to_do(config: Configuration, known: Known, selection: Selection, metrics: Metrics) -> bool:
     """Whether no source is to be polled and no page to be read; False where that is not sure."""
     # Kinds of others are built to see whether they can be, and told if they cannot.
     used = {status.source.spec.kind for status in known.statuses}

@@ -152,5 +152,3 @@ def _answered_last_time(statuses: list[SourceStatus]) -> set[str]:
     """The hosts whose sources all answered: their silence now would mean something."""
     failing = {host_of(s.source.url) for s in statuses if s.consecutive_failures}
     return {host_of(s.source.url) for s in statuses if s.last_success_at is not None} - failing
-
-

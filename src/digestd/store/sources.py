@@ -41,7 +41,15 @@ _LOCKS = {
 # In the order in which a status is made of them; the others come last, so that what cannot be read is noticed.
 _STATUS = (
     *("id", "name", "kind", "url", "category", "language", "interval_seconds", "jitter_seconds", "options"),
-    *("enabled", "enabled_override", "origin", "effective_url", "state", "last_fetched_at", "last_success_at"),
+    *(
+        "enabled",
+        "enabled_override",
+        "origin",
+        "effective_url",
+        "state",
+        "last_fetched_at",
+        "last_success_at",
+    ),
     *("last_new_at", "next_fetch_at", "schedule_reason", "consecutive_failures", "unfinished_claims"),
     *("last_error", "unchanged_polls"),
 )
