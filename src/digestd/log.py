@@ -13,8 +13,12 @@ from collections.abc import Hashable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from digestd.feed.text import strip_controls
+from digestd.logline import line_of, text_of
+from digestd.repeats import Repeats, root_of, traceback_id
+
 # structlog imports Rich where it is installed, for tracebacks of a sort that we do not show: 0.03 s and 4 MB of every
-# start. An import of what is None in `sys.modules` fails (Python's reference, 5.3.1), and structlog takes it for absent.
+# start. To import what is None in `sys.modules` fails (Python's reference, 5.3.1), so that structlog does without.
 _hidden = sys.modules.setdefault("rich", None) is None  # type: ignore[arg-type]
 try:
     import structlog
@@ -22,10 +26,6 @@ try:
 finally:
     if _hidden:
         del sys.modules["rich"]
-
-from digestd.feed.text import strip_controls
-from digestd.logline import line_of, text_of
-from digestd.repeats import Repeats, root_of, traceback_id
 
 
 class _Stderr:

@@ -184,7 +184,12 @@ def test_a_run_with_nothing_to_do_imports_nothing_that_only_polls_need(tmp_path:
     assert done.returncode == 0
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
     assert "sqlalchemy" in imported
-    late = {"digestd.daemon.pipeline", "digestd.daemon.serve", "rich.console", "sqlalchemy.dialects.postgresql"}
+    late = {
+        "digestd.daemon.pipeline",
+        "digestd.daemon.serve",
+        "rich.console",
+        "sqlalchemy.dialects.postgresql",
+    }
     late |= {"alembic", "http.client", "psycopg", "requests", "starlette", *packages.LATE}
     assert sorted(imported & late) == []
 

@@ -147,7 +147,7 @@ async def _run_sources(
             for name, task in beside.items():
                 sources.start_soon(task, name=name)
             sources.start_soon(following.run, sources, name="following")
-            # Once every task sleeps. What was garbage before they were made is gone: to look through them for more of it
+            # Once every task sleeps. What was garbage before they were made is gone: to look through them for more
             # would keep 100,000 sources from their first polls for a second.
             await trio.lowlevel.checkpoint()
             settle(collected=False)

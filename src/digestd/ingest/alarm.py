@@ -38,18 +38,19 @@ class Alarm:
 
     def sleep_until(self, moment: float) -> Awaitable[object]:
         """Sleep until `moment` (of `trio.current_time`), or until the task is woken (:meth:`wake`, :meth:`wake_some`).
-        What this gives is to be awaited at once: no frame of ours is kept while the task sleeps.
+        It is the calling task that sleeps, and what this gives is to be awaited at once: so no frame of ours is kept
+        meanwhile.
 
         Cancellation: at any moment; always a checkpoint.
         """
         if moment <= trio.current_time():
-            return trio.lowlevel.checkpoint()
+            return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - by the caller
         task = trio.lowlevel.current_task()
         task.custom_sleep_data = sleep = _Sleep((moment, next(self._numbers), task))
         heappush(self._sleeps, sleep)
         if self._sleeps[0] is sleep:
             self._set()
-        return trio.lowlevel.wait_task_rescheduled(_give_up)
+        return trio.lowlevel.wait_task_rescheduled(_give_up)  # noqa: ASYNC105 - by the caller
 
     def wake(self, task: Task) -> None:
         """End the sleep of `task`, if it sleeps here."""

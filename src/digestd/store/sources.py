@@ -192,7 +192,9 @@ def free_leases(connection: Connection, is_dead: Callable[[str], bool]) -> None:
 def kept_sources(connection: Connection) -> list[Kept]:
     """Every source, removed ones too, as the file knows it."""
     rows, damaged = _readable(connection, _SAID)
-    kept = [Kept(row_id, SourceSpec(*spec), origin, state) for row_id, *spec, origin, state in rows]
+    kept = [
+        Kept(row_id, SourceSpec(*spec), origin, state) for row_id, *spec, origin, state in map(tuple, rows)
+    ]
     # Of a damaged row only what is readable is compared: the file then writes what it holds of the source anew.
     kept += [Kept(row.id, SourceSpec(row.name, row.kind, row.url), row.origin, row.state) for row in damaged]
     return kept
@@ -343,7 +345,7 @@ def _spec(row: Row[Any], *, enabled: bool) -> SourceSpec:
 
 def _status(row: Row[Any], article_count: int, set_aside: int, now: datetime) -> SourceStatus:
     # By place, as _LISTED has them: by name a list of 100,000 takes a second longer.
-    source_id, name, kind, url, category, language, interval, jitter, options, *rest = row
+    source_id, name, kind, url, category, language, interval, jitter, options, *rest = tuple(row)
     enabled, override, origin, effective_url, state, fetched, success, new, due, *rest = rest
     reason, failures, unfinished, error, unchanged, *_ = rest
     enabled = bool(enabled if override is None else override)
