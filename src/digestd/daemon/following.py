@@ -62,8 +62,10 @@ class Following:
         self._supervisor = supervisor
         self._ending = ending
         self._reporting = reporting
-        self._since: datetime | None = None
-        self._told_rows: frozenset[tuple[int, object]] = frozenset()
+        # What the tasks began with needs not be followed: of a list that is new, each of 100,000 would begin anew.
+        seen = pipeline.seen
+        self._since: datetime | None = None if seen is None else seen.latest
+        self._told_rows: frozenset[tuple[int, object]] = frozenset() if seen is None else seen.told
         self._foreign: _List | None = None
         self._content = config.source_content
         self._postponed = False
@@ -165,7 +167,9 @@ class Following:
             try:
                 changes = await self._store.changed_sources(self._since, self._told_rows)
                 self._follow(sources, changes)
-                self._since, self._told_rows = changes.latest, changes.told
+                # Where nobody looked before the sources were read, all that was changed lately counts as news.
+                self._told_rows = changes.told if self._since is not None else frozenset()
+                self._since = changes.latest
             except StoreUnavailable:
                 # The sources' tasks tell it.
                 pass

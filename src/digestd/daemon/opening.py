@@ -19,7 +19,7 @@ from digestd.masking import mask_url
 from digestd.metrics import Metrics
 from digestd.model import SourceStatus
 from digestd.repeats import Seldom
-from digestd.store import Store, SyncReport
+from digestd.store import Changes, Store, SyncReport
 from digestd.store.owner import current_owner
 from digestd.store.sql import open_store
 
@@ -30,11 +30,13 @@ START_PATIENCE_SECONDS = 80.0
 @dataclass(frozen=True, slots=True)
 class Known:
     """The store, the name of this process in it, and the enabled sources with their state. That is the one list of
-    them, which whoever has started them can clear: of 100,000 it takes up 150 MB."""
+    them, which whoever has started them can clear: of 100,000 it takes up 150 MB. `seen` is from before they were read:
+    what was changed since may not be in them."""
 
     store: Store
     owner: str
     statuses: list[SourceStatus]
+    seen: Changes
 
 
 @asynccontextmanager
@@ -50,12 +52,14 @@ async def open_known(
     owner = current_owner()
     async with AsyncExitStack() as opened:
         store = await _opened_store(config, environ, ending, owner, metrics, opened)
-        statuses = None if store is None else await _synced(config, store, ending)
-        if store is None or statuses is None:
+        found = None if store is None else await _synced(config, store, ending)
+        if store is None or found is None:
             yield None
             return
+        seen, statuses = found
         statuses[:] = [status for status in statuses if status.source.spec.enabled]
-        yield Known(store, owner, statuses)
+        del found
+        yield Known(store, owner, statuses, seen)
 
 
 async def _opened_store(
@@ -108,8 +112,11 @@ def tell_stopped(metrics: Metrics, now: float) -> None:
     get_logger().info("worker.stopped", uptime_seconds=round(now - metrics.started, 3))
 
 
-async def _synced(config: Configuration, store: Store, ending: Ending) -> list[SourceStatus] | None:
-    """Make the store's sources those of the files, and read them with their state; None when a signal came first.
+async def _synced(
+    config: Configuration, store: Store, ending: Ending
+) -> tuple[Changes, list[SourceStatus]] | None:
+    """Make the store's sources those of the files, and read them with their state, and before that what was changed
+    lately; None when a signal came first.
 
     The database was there a moment ago. If it is busy now, with the long first lists of others for one, that is waited
     for: `StoreUnavailable` only when it lasts.
@@ -122,7 +129,7 @@ async def _synced(config: Configuration, store: Store, ending: Ending) -> list[S
     while not ending.shutdown.begun.is_set():
         try:
             await _apply(config, store)
-            return await store.sources()
+            return await store.changed_sources(None), await store.sources()
         except StoreUnavailable as error:
             if trio.current_time() > deadline:
                 raise

@@ -29,7 +29,7 @@ from digestd.ingest.workers.pool import open_parser, open_reader
 from digestd.log import get_logger
 from digestd.metrics import Metrics
 from digestd.model import SourceSpec, SourceStatus
-from digestd.store import Store
+from digestd.store import Changes, Store
 
 PARSERS = 2
 """Feeds read at one time: one that is slow to read must not hold up all others."""
@@ -38,7 +38,7 @@ PARSERS = 2
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """What the sources' tasks run on, the enabled sources with their state, and the extraction of articles unless it is
-    turned off."""
+    turned off. `seen` is as in :class:`~digestd.daemon.opening.Known`; None where nobody looked."""
 
     around: Surroundings
     statuses: list[SourceStatus]
@@ -48,6 +48,7 @@ class Pipeline:
     kinds: Kinds
     bell: Bell
     doors: Doors
+    seen: Changes | None = None
 
 
 class Kinds:
@@ -114,7 +115,7 @@ async def open_pipeline(
         if settings.extract.enabled:
             pages = Pages(http, Robots(http), hosts, read, user_agent=settings.fetch.user_agent)
             extraction = _extraction(settings, pages, around, metrics, bell, on_page)
-        yield Pipeline(around, statuses, extraction, store, known.owner, loaded, bell, doors)
+        yield Pipeline(around, statuses, extraction, store, known.owner, loaded, bell, doors, known.seen)
 
 
 def _extraction(

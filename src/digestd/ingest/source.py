@@ -32,6 +32,8 @@ HELD_UP = ("host", "host_paused")
 """The reasons of a `Wait` that concern the whole host: other processes have just started there, or it is paused."""
 STILL_DUE = frozenset({*HELD_UP, "paused", STORE_UNAVAILABLE})
 """The reasons of a `Wait` of a source that is due all the same, and whose poll will be that much later."""
+UPDATE_SECONDS = 1.0
+"""By how much earlier a source has to be due than it is woken anyway, for a change to wake it."""
 LEASED_LOOK_SECONDS = 5.0
 """After how long a source that another process polls is looked at again."""
 PLACE_WITHOUT_TURN_SECONDS = 5.0
@@ -91,7 +93,8 @@ class SourceLife:
         self._url = status.source.url
         self._keep_budget(status.source)
         due = status.due_in_seconds or 0.0
-        if trio.current_time() + due < self._wakes_at:
+        # Clocks and calls differ by a little: nobody is woken for that.
+        if trio.current_time() + due < self._wakes_at - UPDATE_SECONDS:
             self._due_at = trio.current_time() + due
             self._wake()
 
