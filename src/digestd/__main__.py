@@ -10,6 +10,7 @@ if __name__ != "__mp_main__":
     for _number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(_number, lambda *_: os._exit(0))
 
+import gc
 import io
 import sys
 
@@ -37,6 +38,9 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(os.EX_CONFIG)
+    finally:
+        # What there is goes with the process: to look through it for garbage once more takes longer than `--help`.
+        gc.freeze()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ whose library for argv brings pydantic: without both it takes 0.04 s of a proces
 
 from __future__ import annotations
 
-import http.client
 import json
 import sys
 from collections.abc import Sequence
@@ -68,6 +67,9 @@ def health(file: Path | None) -> int:
 
 def ask(address: Address) -> dict[str, Any]:
     """Get `/health` from the daemon that listens on `address`. Raises NoAnswer."""
+    # Every command imports this module, and nothing else of them needs it: 0.02 s.
+    import http.client
+
     place = address.from_here
     connection = http.client.HTTPConnection(place.host, place.port, timeout=ANSWER_SECONDS)
     try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from digestd.cli.articles import _described
 from digestd.cli.running import summary_text
 from digestd.cli.showing import as_item
-from digestd.daemon import Summary
+from digestd.daemon.once import Summary
 from digestd.digest.render import render_digest
 from digestd.feed.text import strip_controls
 from digestd.healthcheck import describe

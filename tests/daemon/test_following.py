@@ -82,7 +82,8 @@ class Daemon:
 
     async def run(self, nursery: trio.Nursery) -> None:
         """Start as the daemon does."""
-        await self.bench.store.sync_sources(self.config.sources, fingerprint=self.config.fingerprint())
+        await self.bench.store.sync_sources(self.config.sources, fingerprint=self.config.fingerprint)
+        self.pipeline = replace(self.pipeline, seen=await self.bench.store.changed_sources(None))
         self.supervisor.start(nursery, await self.bench.store.sources())
         self.following = Following(
             self.config, lambda: self.files(), self.pipeline, self.supervisor, self.ending, self.reporting
@@ -112,6 +113,19 @@ async def test_what_a_command_adds_is_polled_within_seconds(autojump_clock: Mock
         await trio.sleep(900)
         assert len(daemon.bench.times("two")) == 4
         assert len(daemon.bench.times("one")) == 4
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_sources_of_a_new_list_begin_each_at_its_own_moment(autojump_clock: MockClock) -> None:
+    """What the first looks find is that all of them are new, which is known."""
+    names = [f"s{number}" for number in range(60)]
+    daemon = Daemon(Bench(always(fetched("a")), interval_seconds=300), *map(spec, names))
+    async with trio.open_nursery() as nursery:
+        await daemon.run(nursery)
+        await trio.sleep(2 * module.REFRESH_SECONDS + 1)
+        assert sum(len(daemon.bench.times(name)) for name in names) < 25
+        await trio.sleep(60)
+        assert all(len(daemon.bench.times(name)) == 1 for name in names)
         nursery.cancel_scope.cancel()
 
 
@@ -320,7 +334,7 @@ async def test_a_list_that_was_ours_until_now_is_nobody_elses(
         await daemon.run(nursery)
         store = daemon.bench.store
         mine, store._owner = store._owner, "other"
-        fingerprint = daemon.config.fingerprint() if same_before else "f" * 64
+        fingerprint = daemon.config.fingerprint if same_before else "f" * 64
         await store.sync_sources([spec("one")], fingerprint="e" * 64)
         await store.sync_sources([spec("one")], fingerprint=fingerprint)
         store._owner = mine

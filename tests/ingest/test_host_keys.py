@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digestd.ingest.network import host_keys
 from digestd.ingest.network.host_keys import host_of, key_of
 
 NAMED = {"blog.example.org", "example.org", "localhost", "10.0.0.5", "alice.github.io"}
@@ -124,3 +125,21 @@ def test_commands_that_ask_nobody_do_not_read_the_list(arguments: list[str]) -> 
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "False False"
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.builds(
+            "{}{}{}".format,
+            st.sampled_from(
+                ["http://", "https://", "HTTP://", "http:/", "http:", "//", "ftp://", "http:///"]
+            ),
+            st.text("aZ.:@[]1/?#\\ \tä", max_size=12),
+            st.sampled_from(["", "/", "/feed/1?x=/#/", "?x=1/2", "#a/b"]),
+        ),
+    )
+)
+def test_the_host_of_a_url_is_told_by_its_beginning(url: str) -> None:
+    host_keys._read.cache_clear()
+    assert host_keys._host_and_port(url) == host_keys._read(url)

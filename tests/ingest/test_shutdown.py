@@ -65,17 +65,45 @@ async def test_very_many_leave_and_work_goes_on_in_between(autojump_clock: MockC
     assert len({turn for turn in turns if turn}) >= 3, "they left in several slices"
 
 
-async def test_idle_until_ends_at_its_moment_by_itself_or_at_the_end(autojump_clock: MockClock) -> None:
+async def test_a_sleep_ends_at_its_moment_by_itself_or_at_the_end(autojump_clock: MockClock) -> None:
     shutdown = Shutdown()
     began = trio.current_time()
-    await shutdown.idle_until(began + 3, trio.sleep_forever)
-    assert trio.current_time() == began + 3
-    await shutdown.idle_until(began + 10, trio.lowlevel.checkpoint)
+
+    async def sleep() -> None:
+        await shutdown.sleep_until(began + 100)
+
+    await shutdown.sleep_until(began + 3)
     assert trio.current_time() == began + 3
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(shutdown.idle_until, began + 100, trio.sleep_forever)
+        nursery.start_soon(sleep)
         await trio.sleep(1)
         shutdown.begin()
     assert trio.current_time() == began + 4
-    await shutdown.idle_until(began + 100, trio.sleep_forever)
+    await shutdown.sleep_until(began + 100)
     assert trio.current_time() == began + 4
+
+
+async def test_very_many_sleepers_leave_in_slices_beside_those_who_wait(autojump_clock: MockClock) -> None:
+    shutdown, began = Shutdown(), trio.current_time()
+    left: list[int] = []
+
+    async def sleep(number: int) -> None:
+        await shutdown.sleep_until(began + 100 + number % 7)
+        left.append(len(left))
+
+    async def wait() -> None:
+        with shutdown.idle():
+            await trio.sleep_forever()
+        left.append(len(left))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(1_800):
+            nursery.start_soon(sleep, number)
+        for _ in range(700):
+            nursery.start_soon(wait)
+        await trio.sleep(1)
+        shutdown.begin()
+        await trio.lowlevel.checkpoint()
+        assert 0 < len(left) < 1_500, "others are at work meanwhile"
+    assert len(left) == 2_500
+    assert trio.current_time() == began + 1

@@ -152,7 +152,6 @@ HEAVY = {
     "psycopg",
     "pydantic",
     "pydantic_core",
-    "pydantic_settings",
     "rich",
     "sqlalchemy",
     "starlette",

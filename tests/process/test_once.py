@@ -178,11 +178,48 @@ def test_a_missing_package_exits_with_78_and_names_it(
 
 def test_a_run_with_nothing_to_do_imports_nothing_that_only_polls_need(tmp_path: Path) -> None:
     file = write_settings(tmp_path, {})
+    # The first run makes the database, by Alembic.
+    run(["--once", "-c", str(file)], tmp_path)
     done = run(["--once", "-c", str(file)], tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
     assert "sqlalchemy" in imported
-    assert imported.isdisjoint({*packages.LATE, "psycopg", "requests", "starlette"} - {"protego"})
+    late = {
+        "digestd.daemon.pipeline",
+        "digestd.daemon.serve",
+        "rich.console",
+        "sqlalchemy.dialects.postgresql",
+    }
+    late |= {"alembic", "http.client", "psycopg", "requests", "starlette", *packages.LATE}
+    assert sorted(imported & late) == []
+
+
+def feed_or_page(request: Request, number: int) -> Answer:
+    """A feed of one entry, and its page."""
+    if not request.path.endswith("/page"):
+        item = (
+            f"<item><guid>1</guid><title>One</title><link>http://{request.headers['host']}/page</link></item>"
+        )
+        return Answer(200, f"<rss version='2.0'><channel><title>t</title>{item}</channel></rss>".encode())
+    text = "<p>" + "A flaw lets strangers run commands of theirs on the machine. " * 20 + "</p>"
+    page = (
+        f"<html><head><title>One</title></head><body><article><h1>One</h1>{text * 3}</article></body></html>"
+    )
+    return Answer(200, page.encode(), {"Content-Type": "text/html"})
+
+
+def test_a_page_that_waits_is_read_though_no_source_is_due(tmp_path: Path) -> None:
+    with open_publishers({"one": feed_or_page}) as publishers:
+        file = write_settings(tmp_path, {"one": publishers["one"].url}, worker={"interval_seconds": 3600})
+        done = run(["--once", "-c", str(file)], tmp_path)
+        assert "pages read         1" in done.stdout, done.stdout + done.stderr
+        done = run(["--once", "-c", str(file)], tmp_path)
+        assert "pages read         0" in done.stdout
+        with closing(sqlite3.connect(tmp_path / "state" / "digestd.db")) as connection, connection:
+            connection.execute("UPDATE articles SET extraction = 'pending', next_extraction_at = NULL")
+        done = run(["--once", "-c", str(file)], tmp_path)
+        assert "no source was due" in done.stdout
+        assert "pages read         1" in done.stdout
 
 
 def shrinking(request: Request, number: int) -> Answer:

@@ -433,10 +433,18 @@ class TestFollowing:
 
     async def test_what_was_committed_late_is_found_all_the_same(self, bench: Bench) -> None:
         """A change whose moment is earlier than that of a look which did not see it yet."""
+        last = await bench.store.changed_sources(None)
         await bench.store.sync_sources([spec()])
         bench.age(50)
-        last = await bench.store.changed_sources(None)
         assert await changed_names(bench, last) == ["a"]
+
+    async def test_what_stood_before_all_was_read_is_no_news(self, bench: Bench) -> None:
+        await bench.store.sync_sources([spec("a"), spec("b"), spec("c")])
+        last = await bench.store.changed_sources(None)
+        assert last.statuses == ()
+        await bench.store.set_enabled("b", False)
+        assert [status.source.name for status in await bench.store.sources()] == ["a", "b", "c"]
+        assert await changed_names(bench, last) == ["b"]
 
     async def test_polls_are_not_followed(self, bench: Bench) -> None:
         source_id = one(await source_ids(bench.store, spec()))

@@ -131,12 +131,11 @@ class MemorySources:
         status_of: Callable[[Mapping[str, Any]], SourceStatus],
     ) -> Changes:
         """See `Store.changed_sources`."""
-        found: frozenset[tuple[int, object]] = frozenset()
-        if since is not None:
-            overlapping = since - timedelta(seconds=60)
-            pairs = ((row["id"], row["changed_at"]) for row in self._rows.values())
-            found = frozenset((row_id, moment) for row_id, moment in pairs if moment > overlapping)
-        statuses = [status_of(self._rows[row_id]) for row_id, _ in found.difference(told)]
+        overlapping = (self._now() if since is None else since) - timedelta(seconds=60)
+        pairs = ((row["id"], row["changed_at"]) for row in self._rows.values())
+        found = frozenset((row_id, moment) for row_id, moment in pairs if moment > overlapping)
+        untold = frozenset() if since is None else found.difference(told)
+        statuses = [status_of(self._rows[row_id]) for row_id, _ in untold]
         owner = self.list_owner
         return Changes(
             statuses=tuple(sorted(statuses, key=lambda one: one.source.name)),

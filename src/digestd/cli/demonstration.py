@@ -9,13 +9,14 @@ from pathlib import Path
 
 import trio
 
-from digestd import daemon, log
+from digestd import log
+from digestd.cli.bar import Bar
 from digestd.cli.loading import quiet_level
-from digestd.cli.running import Bar, summary_text
+from digestd.cli.running import summary_text
 from digestd.cli.showing import print_digest
 from digestd.config import Configuration, DatabaseSettings, FetchSettings, Settings
-from digestd.daemon import Selection, Summary, Watcher
 from digestd.daemon.ending import expected_alone
+from digestd.daemon.once import Selection, Summary, Watcher, once
 from digestd.demo.server import serve
 from digestd.demo.site import demo_sources
 from digestd.ingest.poll import PollResult
@@ -62,15 +63,15 @@ async def _polled(base_url: str, database_url: str) -> Summary:
     config = Configuration(None, settings, tuple(demo_sources(base_url)))
     selection = Selection(everything=True)
     if not sys.stderr.isatty():
-        return await daemon.once(config, {}, selection, Told())
+        return await once(config, {}, selection, Told())
     with Bar() as bar:
-        return await daemon.once(config, {}, selection, bar)
+        return await once(config, {}, selection, bar)
 
 
 class Told(Watcher):
     """Progress as lines, where there is no terminal for a bar."""
 
     def polled(self, result: PollResult) -> None:
-        """See :class:`digestd.daemon.Watcher`."""
+        """See :class:`digestd.daemon.once.Watcher`."""
         told = result.failure.message if result.failure else f"{result.articles_new} new articles"
         print(f"polled {result.name}: {told}", file=sys.stderr)

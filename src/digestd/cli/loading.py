@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from digestd import config, kinds
@@ -16,7 +17,8 @@ from digestd.feed.text import strip_controls
 
 def load_configuration(file: Path | None) -> Configuration:
     """See :func:`digestd.config.load`; for the environment of this process and the kinds installed beside it."""
-    return config.load(file, os.environ, kinds.registered(), kinds.schema_of)
+    installed = kinds.registered()
+    return config.load(file, os.environ, installed, partial(kinds.schema_of, points=installed))
 
 
 def resolve_level(configuration: Configuration, option: str | None) -> str:

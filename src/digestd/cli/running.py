@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from digestd import daemon, log
+from digestd import log
 from digestd.cli.loading import load_configuration, resolve_level
-from digestd.cli.tables import kept_sources
 from digestd.config import Configuration
-from digestd.daemon import Selection, Summary, Watcher, packages
+from digestd.daemon import packages
+from digestd.daemon.once import Selection, Summary, Watcher
+from digestd.daemon.once import once as go_once
 from digestd.feed.text import collapse, strip_controls
-from digestd.ingest.poll import PollResult
 
 
 def serve(config_file: Path | None, log_level: str | None) -> None:
     """Run the daemon until a signal ends it."""
+    # The daemon's alone: `--once` needs it only where something is due.
+    from digestd.daemon.serve import serve as go_on
 
     def load() -> Configuration:
         config = load_configuration(config_file)
@@ -33,7 +33,7 @@ def serve(config_file: Path | None, log_level: str | None) -> None:
     packages.require()
     config = load()
     log.set_up(config.settings.worker.log_level, config.settings.worker.log_format)
-    trio.run(daemon.serve, config, os.environ, load)
+    trio.run(go_on, config, os.environ, load)
 
 
 def once(
@@ -48,6 +48,9 @@ def once(
     config = load_configuration(config_file)
     known = {spec.name for spec in config.sources}
     if not known.issuperset(names):
+        # Only here: it shows tables, too, by Rich, which takes 0.02 s.
+        from digestd.cli.tables import kept_sources
+
         # Commands may have added it to the database.
         known |= {status.source.name for status in trio.run(kept_sources, config)}
     unknown = [name for name in names if name not in known]
@@ -69,53 +72,14 @@ def poll_once(config: Configuration, level: str, selection: Selection) -> Summar
     style = config.settings.worker.log_format
     if sys.stderr is None or not sys.stderr.isatty():
         log.set_up(level, style)
-        return trio.run(daemon.once, config, os.environ, selection, Watcher())
+        return trio.run(go_once, config, os.environ, selection, Watcher())
+    # Only where somebody sees it: Rich takes 0.02 s.
+    from digestd.cli.bar import Bar
+
     # The bar tells what INFO would tell; what went wrong still gets its line above it.
     log.set_up("WARNING" if level == "INFO" else level, style)
     with Bar() as bar:
-        return trio.run(daemon.once, config, os.environ, selection, bar)
-
-
-class Bar(Watcher):
-    """A progress bar on stderr; log lines written meanwhile appear above it."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("polling"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(
-                "{task.fields[news]} new, {task.fields[failed]} failed, {task.fields[pages]} pages read"
-            ),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            redirect_stdout=False,
-        )
-        self._task: TaskID = self._progress.add_task("polling", total=None, news=0, failed=0, pages=0)
-        self._news = self._failed = self._pages = 0
-
-    def __enter__(self) -> Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begins(self, sources: int) -> None:
-        """See :class:`digestd.daemon.Watcher`."""
-        self._progress.update(self._task, total=sources)
-
-    def polled(self, result: PollResult) -> None:
-        """See :class:`digestd.daemon.Watcher`."""
-        self._news += result.articles_new
-        self._failed += result.outcome == "failed"
-        self._progress.update(self._task, advance=1, news=self._news, failed=self._failed)
-
-    def extracted(self, outcome: str) -> None:
-        """See :class:`digestd.daemon.Watcher`."""
-        self._pages += outcome == "done"
-        self._progress.update(self._task, pages=self._pages)
+        return trio.run(go_once, config, os.environ, selection, bar)
 
 
 def summary_text(summary: Summary) -> str:

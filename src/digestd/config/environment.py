@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_settings import EnvSettingsSource
-
 from digestd.config.settings import Section, Settings
 from digestd.errors import ConfigurationError
 from digestd.plainsettings import given
@@ -47,24 +45,17 @@ def read(environ: Mapping[str, str]) -> Environment:
     prevails says :func:`digestd.plainsettings.given`. A file that cannot be read is a problem.
     """
     names = variable_names()
-    known: dict[str, str] = {}
+    values: dict[str, dict[str, str]] = {}
     problems: list[str] = []
-    for name in names:
+    for name, (section, key) in names.items():
         try:
             value = given(name, environ)
         except ConfigurationError as error:
             problems += error.problems
         else:
             if value is not None:
-                known[name] = value
-    return Environment(_nested(known), tuple(problems), _near_misses(environ, names))
-
-
-def _nested(known: Mapping[str, str]) -> Mapping[str, Mapping[str, Any]]:
-    # pydantic-settings splits the names; it would read os.environ itself, foreign names included.
-    source = EnvSettingsSource(Settings)
-    source.env_vars = {name.lower(): value for name, value in known.items()}
-    return source()
+                values.setdefault(section, {})[key] = value
+    return Environment(values, tuple(problems), _near_misses(environ, names))
 
 
 def _near_misses(environ: Mapping[str, str], names: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from ipaddress import ip_address
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
-from pydantic_settings import NoDecode
 
 from digestd.config.wording import got_type, problem_lines, shown_word
 
@@ -92,7 +91,6 @@ def _in_words(settings: HostSettings) -> str:
 NamedHosts: TypeAlias = Annotated[
     Mapping[str, HostSettings],
     # A variable is read here, too, so that what is wrong with it is told in the same words.
-    NoDecode,
     PlainValidator(_read),
     PlainSerializer(_written),
 ]

@@ -6,7 +6,6 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
-from pydantic_settings import NoDecode
 
 from digestd.config.wording import shown_word
 
@@ -57,7 +56,6 @@ def _written(value: bool | Networks) -> bool | str:
 AllowedNetworks: TypeAlias = Annotated[
     bool | Networks,
     # From the environment it comes as it stands there: no JSON is asked of anybody.
-    NoDecode,
     PlainValidator(_read),
     PlainSerializer(_written),
 ]

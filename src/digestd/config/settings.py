@@ -7,7 +7,6 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from digestd import __version__
 from digestd.config.hosts import NamedHosts
@@ -15,9 +14,10 @@ from digestd.config.networks import AllowedNetworks
 from digestd.config.webhosts import WebHosts
 from digestd.plainsettings import LISTEN, host_and_port
 
-Seconds = Annotated[float, Field(ge=0, le=86_400 * 366, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 366, allow_inf_nan=False)]
-Interval = Annotated[float, Field(ge=1, le=86_400 * 366, allow_inf_nan=False)]
+LONGEST_SECONDS = 86_400 * 366
+Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
+Interval = Annotated[float, Field(ge=1, le=LONGEST_SECONDS, allow_inf_nan=False)]
 
 
 def _upper(value: object) -> object:
@@ -150,24 +150,10 @@ class WebSettings(Section):
         return value
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every section. Build it with :func:`digestd.config.load`, which names the file or variable of each mistake."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_nested_delimiter="_", env_nested_max_split=1
-    )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is handed in: the environment is read by :mod:`digestd.config.environment`, as a parameter."""
-        return (init_settings,)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     worker: WorkerSettings = WorkerSettings()
     database: DatabaseSettings = DatabaseSettings()

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 from digestd.config.access import Secret
 from digestd.config.kind_options import SchemaOf, Settled, no_schema, secret_options, settled
 from digestd.config.options import checked, sealed
+from digestd.config.plain import needs_no_options, plain_spec
 from digestd.config.settings import Interval, Seconds, Section
 from digestd.config.urls import url_problem
 from digestd.config.wording import problem_lines, shown_word
@@ -88,6 +89,7 @@ class SourceList:
         self._kinds = kinds
         # Asked once for each kind: the first time, that imports it.
         self._schema_of = cache(schema_of)
+        self._needs_no_options = cache(lambda kind: needs_no_options(self._schema_of(kind)))
         self._places: dict[str, str] = {}
         self.files: list[Path] = []
         self.content: str | None = None
@@ -114,8 +116,11 @@ class SourceList:
         if not isinstance(data, list):
             self.problems.append(f"{file}: sources: must be a list of sources, each with name and url")
             return
+        folder = Path(file).parent
         for number, item in enumerate(data):
-            self.problems += self._add_one(item, f"{file}: sources[{number}]", Path(file).parent)
+            place = f"{file}: sources[{number}]"
+            if not self._add_plain(item, place):
+                self.problems += self._add_one(item, place, folder)
 
     def take(self, item: Any, file: str) -> list[str]:
         """Add the source `item` alone, which stands in `file`; what is wrong with it is returned, by key, and is not
@@ -123,6 +128,17 @@ class SourceList:
         label = item.get("name") if isinstance(item, dict) else None
         shown = f" ({shown_word(label)}): " if isinstance(label, str) and label.isprintable() else ": "
         return [problem.removeprefix(shown) for problem in self._add_one(item, "", Path(file).parent)]
+
+    def _add_plain(self, item: Any, place: str) -> bool:
+        """Add `item` if it is right beyond doubt; of 100,000 sources the other way takes two seconds."""
+        spec = plain_spec(item)
+        if spec is None or spec.name in self._places or spec.kind not in self._kinds:
+            return False
+        if not self._needs_no_options(spec.kind):
+            return False
+        self._places[spec.name] = place
+        self.specs.append(spec)
+        return True
 
     def _add_one(self, item: Any, place: str, folder: Path) -> Iterator[str]:
         label = item.get("name") if isinstance(item, dict) else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator
-from pydantic_settings import NoDecode
 
 from digestd.config.hosts import host_name
 from digestd.config.wording import got_type
@@ -25,5 +24,5 @@ def _written(value: tuple[str, ...]) -> str:
     return ", ".join(value) or "none"
 
 
-WebHosts: TypeAlias = Annotated[tuple[str, ...], NoDecode, PlainValidator(_read), PlainSerializer(_written)]
+WebHosts: TypeAlias = Annotated[tuple[str, ...], PlainValidator(_read), PlainSerializer(_written)]
 """Names in lower case, without scheme and port; as text, separated by commas."""

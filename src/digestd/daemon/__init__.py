@@ -7,8 +7,3 @@
       └ sources nursery   one task per source, extraction, following files and database,
                           the tickers of progress and watchdog
 """
-
-from digestd.daemon.once import Selection, Summary, Watcher, once
-from digestd.daemon.serve import serve
-
-__all__ = ["Selection", "Summary", "Watcher", "once", "serve"]

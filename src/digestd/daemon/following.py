@@ -11,7 +11,8 @@ import trio
 
 from digestd.config import Configuration, content_of
 from digestd.daemon.ending import Ending
-from digestd.daemon.pipeline import Pipeline, tell_synced
+from digestd.daemon.opening import tell_synced
+from digestd.daemon.pipeline import Pipeline
 from digestd.daemon.reporting import Reporting
 from digestd.errors import ConfigurationError, StoreUnavailable
 from digestd.ingest.supervisor import Supervisor
@@ -54,15 +55,17 @@ class Following:
         reporting: Reporting,
     ) -> None:
         self._config = config
-        self._fingerprint = config.fingerprint()
+        self._fingerprint = config.fingerprint
         self._load = load
         self._pipeline = pipeline
         self._store: Store = pipeline.store
         self._supervisor = supervisor
         self._ending = ending
         self._reporting = reporting
-        self._since: datetime | None = None
-        self._told_rows: frozenset[tuple[int, object]] = frozenset()
+        # What the tasks began with needs not be followed: of a list that is new, each of 100,000 would begin anew.
+        seen = pipeline.seen
+        self._since: datetime | None = None if seen is None else seen.latest
+        self._told_rows: frozenset[tuple[int, object]] = frozenset() if seen is None else seen.told
         self._foreign: _List | None = None
         self._content = config.source_content
         self._postponed = False
@@ -131,7 +134,7 @@ class Following:
 
     async def _apply_sources(self, config: Configuration) -> None:
         self._pipeline.doors.adopt(config.secrets)
-        fingerprint = config.fingerprint()
+        fingerprint = config.fingerprint
         report = await self._store.sync_sources(config.sources, fingerprint=fingerprint)
         if report.replaced is not None and report.replaced.fingerprint == self._fingerprint:
             # Another replica had written what was our list, too, until now: nobody has other files.
@@ -164,7 +167,9 @@ class Following:
             try:
                 changes = await self._store.changed_sources(self._since, self._told_rows)
                 self._follow(sources, changes)
-                self._since, self._told_rows = changes.latest, changes.told
+                # Where nobody looked before the sources were read, all that was changed lately counts as news.
+                self._told_rows = changes.told if self._since is not None else frozenset()
+                self._since = changes.latest
             except StoreUnavailable:
                 # The sources' tasks tell it.
                 pass

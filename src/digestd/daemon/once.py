@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 import trio
 
+from digestd import kinds
 from digestd.config import Configuration
 from digestd.daemon.collecting import settle
 from digestd.daemon.ending import Ending, expected_alone
-from digestd.daemon.pipeline import Pipeline, open_pipeline, tell_started, tell_stopped
+from digestd.daemon.opening import Known, open_known, tell_started, tell_stopped
 from digestd.daemon.retention import Retention
-from digestd.ingest.poll import PollResult
-from digestd.ingest.source import CRASHED, SourceLife
+from digestd.errors import StoreUnavailable
 from digestd.metrics import Metrics
 from digestd.model import Failure, SourceStatus
-from digestd.store import Gone, Wait
+
+if TYPE_CHECKING:
+    from digestd.ingest.poll import PollResult
 
 TIDYING_SECONDS = 10.0
 """How long `--once` deletes at most, at its end."""
@@ -48,6 +51,15 @@ class Summary:
     def every_source_failed(self) -> bool:
         """Whether there was something to poll and all of it failed."""
         return self.sources > 0 and len(self.failures) == self.sources
+
+
+@dataclass(slots=True)
+class Round:
+    """What became of the sources that were to be polled: how many they were, and as in :class:`Summary`."""
+
+    sources: int = 0
+    failures: dict[str, Failure] = field(default_factory=dict)
+    not_polled: dict[str, str] = field(default_factory=dict)
 
 
 class Watcher:
@@ -81,35 +93,52 @@ async def _once(
 ) -> Summary:
     ending = Ending(config.settings.worker.shutdown_grace_seconds)
     metrics = Metrics(trio.current_time())
-    results = _Results(watcher)
-    chosen: list[SourceStatus] = []
+    done = Round()
     async with trio.open_nursery() as services:
         await services.start(ending.watch)
         with ending.hurry:
-            async with open_pipeline(config, environ, ending, metrics, watcher.extracted) as pipeline:
+            async with open_known(config, environ, ending, metrics) as known:
                 settle(collected=False)
-                if pipeline is not None:
-                    chosen = choose(pipeline.statuses, selection)
-                    if chosen:
-                        pipeline.around.hosts.prepare()
-                    tell_started(config, environ, len(chosen))
-                    watcher.begins(len(chosen))
-                    await _poll_each(chosen, selection, pipeline, ending, results)
+                if known is not None:
+                    if await _nothing_to_do(config, known, selection, metrics):
+                        tell_started(config, environ, 0)
+                        watcher.begins(0)
+                    else:
+                        # Not with the module: what fetches and reads takes as long to import as all the rest of a run
+                        # that finds nothing to do. That it is there was seen at start (digestd.daemon.packages).
+                        from digestd.daemon.round import go_round
+
+                        await go_round(config, environ, known, ending, metrics, selection, watcher, done)
                     if not selection.names:
-                        await _tidy(config, pipeline, ending)
+                        await _tidy(config, known, ending)
         services.cancel_scope.cancel()
     tell_stopped(metrics, trio.current_time())
     totals = metrics.summary(trio.current_time())
     interrupted = ending.shutdown.begun.is_set()
-    return Summary(len(chosen), totals, results.failures, results.not_polled, interrupted)
+    return Summary(done.sources, totals, done.failures, done.not_polled, interrupted)
 
 
-async def _tidy(config: Configuration, pipeline: Pipeline, ending: Ending) -> None:
+async def _nothing_to_do(config: Configuration, known: Known, selection: Selection, metrics: Metrics) -> bool:
+    """Whether no source is to be polled and no page to be read; False where that is not sure."""
+    # Kinds of others are built to see whether they can be, and told if they cannot.
+    used = {status.source.spec.kind for status in known.statuses}
+    if choose(known.statuses, selection) or not kinds.are_ours(used):
+        return False
+    if config.settings.extract.enabled:
+        try:
+            queue = await known.store.page_queue()
+        except StoreUnavailable:
+            return False
+        metrics.pages_pending, metrics.pages_oldest_seconds = queue.pending, queue.oldest_seconds
+        return queue.pending == 0
+    return True
+
+
+async def _tidy(config: Configuration, known: Known, ending: Ending) -> None:
     """Retention, for who runs nothing but `--once`; what takes longer is left to the next run."""
     shutdown = ending.shutdown
-    retention = Retention(
-        config.settings.retention, pipeline.store, shutdown, pipeline.around.chance, pipeline.around.crashes
-    )
+    chance = Random()  # noqa: S311 - jitter is no secret
+    retention = Retention(config.settings.retention, known.store, shutdown, chance)
     with shutdown.idle(), trio.move_on_after(TIDYING_SECONDS):
         await retention.once()
 
@@ -124,78 +153,3 @@ def choose(statuses: Sequence[SourceStatus], selection: Selection) -> list[Sourc
     else:
         wanted = [s for s in longest_first if (s.due_in_seconds or 0) <= 0]
     return wanted[: selection.limit]
-
-
-class _Results:
-    """Gathers what became of each source."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        self.failures: dict[str, Failure] = {}
-        self.not_polled: dict[str, str] = {}
-        self._watcher = watcher
-
-    def add(self, name: str, answer: PollResult | Wait | Gone | None) -> None:
-        """Note `answer` for the source called `name`; None is a shutdown that came first."""
-        result = answer if isinstance(answer, PollResult) else PollResult(name, None, 0, failing=False)
-        if result.outcome == "failed" and result.failure is not None:
-            self.failures[name] = result.failure
-        elif result.outcome is None:
-            self.not_polled[name] = _why_not(answer)
-        self._watcher.polled(result)
-
-
-def _why_not(answer: PollResult | Wait | Gone | None) -> str:
-    if isinstance(answer, PollResult):
-        return answer.failure.message if answer.failure else "another process took it over"
-    if isinstance(answer, Gone):
-        return f"it is {answer.reason}"
-    if isinstance(answer, Wait):
-        return _WAITS.get(answer.reason, answer.reason).format(seconds=answer.seconds)
-    return "interrupted"
-
-
-_WAITS = {
-    "leased": "another process polls it just now",
-    "not_due": "another process has polled it meanwhile",
-    "paused": "its host wants to be left alone for another {seconds:.0f} s",
-    "unfinished_claims": "it may be crashing digestd, and is put off for {seconds:.0f} s",
-}
-
-
-async def _poll_each(
-    chosen: Sequence[SourceStatus],
-    selection: Selection,
-    pipeline: Pipeline,
-    ending: Ending,
-    results: _Results,
-) -> None:
-    force = bool(selection.names) or selection.everything
-
-    async def poll(status: SourceStatus) -> None:
-        life = SourceLife(status, pipeline.around)
-        answer: PollResult | Wait | Gone | None = None
-        try:
-            answer = await life.once(force=force)
-        # The border round one source, as in the supervisor: its bug is its failure, and nobody else's.
-        except* Exception as bug:  # noqa: BLE001 - see above
-            now = trio.current_time()
-            pipeline.around.crashes.tell(CRASHED, bug, subject=life.subject, now=now, source=life.name)
-            failure = Failure("bug", "a bug in digestd or in its kind; see the log")
-            answer = PollResult(life.name, "failed", 0, failing=True, failure=failure)
-        results.add(life.name, answer)
-
-    async with trio.open_nursery() as sources:
-        sources.start_soon(ending.bound_by_grace, sources.cancel_scope)
-        async with trio.open_nursery() as work:
-            polled = trio.Event()
-            if pipeline.extraction is not None:
-                # Who asked for single sources wants to see these.
-                its = [status.source.id for status in chosen] if selection.names else None
-                work.start_soon(pipeline.extraction.drain, polled, its, name="extraction")
-            async with trio.open_nursery() as polls:
-                for status in chosen:
-                    polls.start_soon(poll, status, name=f"source {status.source.name}")
-            polled.set()
-            pipeline.bell.ring()
-        sources.cancel_scope.cancel()
-    ending.tell_if_cut_off()

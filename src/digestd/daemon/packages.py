@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-LATE = ("feedparser", "lxml", "protego", "tldextract", "trafilatura")
+LATE = (
+    *("feedparser", "h11", "httpcore2", "httpx2", "lxml", "protego", "tldextract", "trafilatura"),
+    "trio_parallel",
+)
 
 
 def require() -> None:

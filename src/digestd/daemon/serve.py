@@ -9,11 +9,12 @@ from functools import partial
 import trio
 
 from digestd.config import Configuration, WebSettings, database_url
-from digestd.daemon.collecting import keep_short, postpone, resume, settle
+from digestd.daemon.collecting import keep_short, postpone, resume, settle, tidy
 from digestd.daemon.ending import Ending, expected_alone
 from digestd.daemon.following import Following
 from digestd.daemon.health import Health
-from digestd.daemon.pipeline import Pipeline, open_pipeline, tell_started, tell_stopped
+from digestd.daemon.opening import Known, open_known, tell_started, tell_stopped
+from digestd.daemon.pipeline import Pipeline, open_pipeline
 from digestd.daemon.readiness import Readiness
 from digestd.daemon.reporting import Reporting
 from digestd.daemon.retention import Retention
@@ -45,47 +46,61 @@ async def _serve(
     config: Configuration, environ: Mapping[str, str], load: Callable[[], Configuration]
 ) -> None:
     serve_web = _load_web(config.settings.web)
+    tidy()
     ending = Ending(config.settings.worker.shutdown_grace_seconds)
     metrics = Metrics(trio.current_time())
-    notifier = Notifier.from_environment(environ)
     async with trio.open_nursery() as services:
         await services.start(ending.watch)
         with ending.hurry:
-            async with open_pipeline(config, environ, ending, metrics) as pipeline:
-                if pipeline is not None:
-                    pipeline.around.hosts.prepare()
-                    metrics.remember(pipeline.statuses)
-                    supervisor = Supervisor(pipeline.around, metrics, config.settings.worker.interval_seconds)
-                    folder = folder_of(database_url(config.settings.database, environ))
-                    health = Health(pipeline, supervisor, metrics, folder)
-                    readiness = Readiness(pipeline.store, pipeline.around.store, ending.shutdown)
-                    if serve_web is not None:
-                        web = config.settings.web
-                        await services.start(serve_web, web, health.state, readiness.reason, pipeline.store)
-                    services.start_soon(_tick, metrics, name="metrics ticker")
-                    tell_started(config, environ, len(pipeline.statuses))
-                    reporting = Reporting(notifier, health.state, ending.shutdown)
-                    following = Following(config, load, pipeline, supervisor, ending, reporting)
-                    retention = Retention(
-                        config.settings.retention,
-                        pipeline.store,
-                        ending.shutdown,
-                        pipeline.around.chance,
-                        pipeline.around.crashes,
-                    )
-                    beside: dict[str, Callable[[], Awaitable[None]]] = {
-                        "progress ticker": health.tick,
-                        "readiness": readiness.run,
-                        "reporting": reporting.run,
-                        "retention": retention.run,
-                    }
-                    if (interval := watchdog_interval(environ, os.getpid())) is not None:
-                        beside["watchdog"] = partial(
-                            watchdog, notifier, interval, health.stalled, ending.shutdown
-                        )
-                    await _run_sources(pipeline, ending, supervisor, reporting, following, beside)
+            async with open_known(config, environ, ending, metrics) as known:
+                if known is not None:
+                    await _run_daemon(config, environ, load, known, ending, metrics, services, serve_web)
         services.cancel_scope.cancel()
     tell_stopped(metrics, trio.current_time())
+
+
+async def _run_daemon(
+    config: Configuration,
+    environ: Mapping[str, str],
+    load: Callable[[], Configuration],
+    known: Known,
+    ending: Ending,
+    metrics: Metrics,
+    services: trio.Nursery,
+    serve_web: Callable[..., Awaitable[None]] | None,
+) -> None:
+    """Poll what is `known`, with all that goes with it, until shutdown is over."""
+    async with open_pipeline(config, known, ending, metrics) as pipeline:
+        pipeline.around.hosts.prepare()
+        metrics.remember(pipeline.statuses)
+        supervisor = Supervisor(pipeline.around, metrics, config.settings.worker.interval_seconds)
+        folder = folder_of(database_url(config.settings.database, environ))
+        health = Health(pipeline, supervisor, metrics, folder)
+        readiness = Readiness(pipeline.store, pipeline.around.store, ending.shutdown)
+        if serve_web is not None:
+            web = config.settings.web
+            await services.start(serve_web, web, health.state, readiness.reason, pipeline.store)
+        services.start_soon(_tick, metrics, name="metrics ticker")
+        tell_started(config, environ, len(pipeline.statuses))
+        notifier = Notifier.from_environment(environ)
+        reporting = Reporting(notifier, health.state, ending.shutdown)
+        following = Following(config, load, pipeline, supervisor, ending, reporting)
+        retention = Retention(
+            config.settings.retention,
+            pipeline.store,
+            ending.shutdown,
+            pipeline.around.chance,
+            pipeline.around.crashes,
+        )
+        beside: dict[str, Callable[[], Awaitable[None]]] = {
+            "progress ticker": health.tick,
+            "readiness": readiness.run,
+            "reporting": reporting.run,
+            "retention": retention.run,
+        }
+        if (interval := watchdog_interval(environ, os.getpid())) is not None:
+            beside["watchdog"] = partial(watchdog, notifier, interval, health.stalled, ending.shutdown)
+        await _run_sources(pipeline, ending, supervisor, reporting, following, beside)
 
 
 def _load_web(settings: WebSettings) -> Callable[..., Awaitable[None]] | None:
@@ -125,7 +140,6 @@ async def _run_sources(
     try:
         async with trio.open_nursery() as sources:
             supervisor.start(sources, pipeline.statuses)
-            # Of 100,000 they take up 150 MB.
             pipeline.statuses.clear()
             if pipeline.extraction is not None:
                 sources.start_soon(pipeline.extraction.run, name="extraction")
@@ -133,9 +147,10 @@ async def _run_sources(
             for name, task in beside.items():
                 sources.start_soon(task, name=name)
             sources.start_soon(following.run, sources, name="following")
-            # Once every task sleeps.
+            # Once every task sleeps. What was garbage before they were made is gone: to look through them for more
+            # would keep 100,000 sources from their first polls for a second.
             await trio.lowlevel.checkpoint()
-            settle()
+            settle(collected=False)
             sources.start_soon(keep_short, ending.shutdown, name="garbage collection")
             reporting.ready()
             await ending.shutdown.begun.wait()

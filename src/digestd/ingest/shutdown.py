@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from itertools import islice
 
 import trio
+
+from digestd.ingest.alarm import Alarm
 
 _AT_ONE_TIME = 500
 
@@ -21,6 +23,7 @@ class Shutdown:
     def __init__(self) -> None:
         self.begun = trio.Event()
         self._idle: set[trio.CancelScope] = set()
+        self._alarm = Alarm()
 
     @contextlib.contextmanager
     def idle(self) -> Iterator[trio.CancelScope]:
@@ -35,36 +38,37 @@ class Shutdown:
         finally:
             self._idle.discard(scope)
 
-    async def idle_until(self, moment: float, waiting: Callable[[], Awaitable[None]]) -> None:
-        """Do `waiting`, at most until `moment`, or until no new poll may start."""
-        scope = trio.CancelScope(deadline=-math.inf if self.begun.is_set() else moment)
-        self._idle.add(scope)
-        try:
-            with scope:
-                await waiting()
-        finally:
-            self._idle.discard(scope)
+    def sleep_until(self, moment: float) -> Awaitable[object]:
+        """Sleep until `moment`, until :meth:`wake`, or until no new poll may start; for very many tasks at one time.
+        To be awaited at once, see :meth:`digestd.ingest.alarm.Alarm.sleep_until`. Cancellation: at any moment."""
+        return self._alarm.sleep_until(-math.inf if self.begun.is_set() else moment)
+
+    def wake(self, task: trio.lowlevel.Task) -> None:
+        """End the sleep of `task`, if it sleeps by :meth:`sleep_until`."""
+        self._alarm.wake(task)
 
     def begin(self) -> None:
-        """Cancel every idle scope, now and from now on. To be called within `trio.run`.
+        """Cancel every idle scope and end every sleep, now and from now on. To be called within `trio.run`.
 
         Of very many the later ones hear of it a little later: whoever is at work goes on meanwhile, and the exceptions
         of all of them are never there at one time.
         """
         self.begun.set()
-        if self._cancel_some():
-            trio.lowlevel.spawn_system_task(self._cancel_others, name="shutdown of those who wait")
+        if self._tell_some():
+            trio.lowlevel.spawn_system_task(self._tell_others, name="shutdown of those who wait")
 
-    def _cancel_some(self) -> bool:
-        """Cancel a few scopes, and say whether there are others."""
+    def _tell_some(self) -> bool:
+        """Let a few leave, and say whether there are others."""
         some = list(islice(self._idle, _AT_ONE_TIME))
         self._idle.difference_update(some)
         for scope in some:
             scope.cancel()
-        return bool(self._idle)
+        others_sleep = self._alarm.wake_some(_AT_ONE_TIME - len(some))
+        return bool(self._idle) or others_sleep
 
-    async def _cancel_others(self) -> None:
-        while self._idle:
+    async def _tell_others(self) -> None:
+        others = True
+        while others:
             # Those who were told leave first.
             await trio.lowlevel.checkpoint()
-            self._cancel_some()
+            others = self._tell_some()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +32,8 @@ HELD_UP = ("host", "host_paused")
 """The reasons of a `Wait` that concern the whole host: other processes have just started there, or it is paused."""
 STILL_DUE = frozenset({*HELD_UP, "paused", STORE_UNAVAILABLE})
 """The reasons of a `Wait` of a source that is due all the same, and whose poll will be that much later."""
+UPDATE_SECONDS = 1.0
+"""By how much earlier a source has to be due than it is woken anyway, for a change to wake it."""
 LEASED_LOOK_SECONDS = 5.0
 """After how long a source that another process polls is looked at again."""
 PLACE_WITHOUT_TURN_SECONDS = 5.0
@@ -74,7 +77,7 @@ class SourceLife:
         self._around = around
         self._budgeted_at: str | None = None
         self._keep_budget(status.source)
-        self._asleep: trio.lowlevel.Task | None = None
+        self._task: trio.lowlevel.Task | None = None
         self._wakes_at = -math.inf
         self._due_at: float | None = None
 
@@ -90,7 +93,8 @@ class SourceLife:
         self._url = status.source.url
         self._keep_budget(status.source)
         due = status.due_in_seconds or 0.0
-        if trio.current_time() + due < self._wakes_at:
+        # Clocks and calls differ by a little: nobody is woken for that.
+        if trio.current_time() + due < self._wakes_at - UPDATE_SECONDS:
             self._due_at = trio.current_time() + due
             self._wake()
 
@@ -116,6 +120,7 @@ class SourceLife:
         escapes, after it was recorded.
         """
         delay: float | None = first_delay
+        self._task = trio.lowlevel.current_task()
         self._due_at = trio.current_time() + first_delay
         while delay is not None:
             # A suspect takes every slot: not only to look.
@@ -214,31 +219,24 @@ class SourceLife:
             turn = await self._turn(longest_pause, held)
         return None if idle.cancelled_caught or self._around.shutdown.begun.is_set() else turn
 
-    async def _sleep(self, seconds: float) -> None:
-        """Sleep for so long, until :meth:`_wake`, or until shutdown begins.
+    def _sleep(self, seconds: float) -> Awaitable[object]:
+        """Sleep for so long, until :meth:`_wake`, or until shutdown begins; to be awaited at once.
 
         Nearly all tasks are here nearly all the time: what is on their stacks is most of the daemon's memory, and so
-        there is one scope, and no exit stack and no event.
+        there is no scope, no exit stack, no event, and no frame of this.
         """
         self._wakes_at = trio.current_time() + seconds
         if self._unreached:
-            with self._around.poller.hoping(self._url, self._hurry):
-                await self._around.shutdown.idle_until(self._wakes_at, self._until_woken)
-        else:
-            await self._around.shutdown.idle_until(self._wakes_at, self._until_woken)
+            return self._sleep_hoping()
+        return self._around.shutdown.sleep_until(self._wakes_at)
 
-    async def _until_woken(self) -> None:
-        self._asleep = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort_sleep)
-
-    def _abort_sleep(self, _: object) -> trio.lowlevel.Abort:
-        self._asleep = None
-        return trio.lowlevel.Abort.SUCCEEDED
+    async def _sleep_hoping(self) -> None:
+        with self._around.poller.hoping(self._url, self._hurry):
+            await self._around.shutdown.sleep_until(self._wakes_at)
 
     def _wake(self) -> None:
-        if self._asleep is not None:
-            task, self._asleep = self._asleep, None
-            trio.lowlevel.reschedule(task)
+        if self._task is not None:
+            self._around.shutdown.wake(self._task)
 
     def _hurry(self) -> None:
         self._hurries = True

@@ -81,49 +81,50 @@ class Supervisor:
     async def _run(
         self, source_id: int, life: SourceLife, scope: trio.CancelScope, first_delay: float
     ) -> None:
+        """Run `life` until it ends by itself or `scope` is cancelled, restarting it after a bug: at first after a
+        second, then ever later, until a poll has gone well again.
+
+        Error handling: every exception of `life` is a bug by then; it is logged (see :class:`digestd.log.Crashes`) and
+        never escapes.
+        """
+        # One frame: 100,000 of them are kept while all sleep.
+        crashes = 0
         with scope:
             try:
-                await supervise(life, first_delay, self._around, self._metrics)
+                delay: float | None = first_delay
+                while delay is not None:
+                    good_polls, bug = life.good_polls, None
+                    try:
+                        await life.run(delay)
+                    # The border round one source: Cancelled, which may stand beside a bug in one group, goes its own
+                    # way.
+                    except* Exception as group:  # noqa: BLE001 - see above
+                        bug = group
+                    if bug is None:
+                        return
+                    crashes = crashes + 1 if life.good_polls == good_polls else 1
+                    delay = await self._restart_delay(life, bug, crashes)
             finally:
                 # A successor may have its place already.
                 if self._lives.get(source_id, (None, None))[0] is life:
                     del self._lives[source_id]
                     life.leave()
 
-
-async def supervise(life: SourceLife, first_delay: float, around: Surroundings, metrics: Metrics) -> None:
-    """Run `life` until it ends by itself, restarting it after a bug: at first after a second, then ever later, until
-    a poll has gone well again.
-
-    Error handling: every exception of `life` is a bug by then; it is logged (see :class:`digestd.log.Crashes`) and
-    never escapes.
-    Cancellation: passes through to `life`.
-    """
-    delay, crashes = first_delay, 0
-    while True:
-        good_polls = life.good_polls
-        bug: BaseExceptionGroup[Exception] | None = None
-        try:
-            await life.run(delay)
-        # The border round one source: Cancelled, which may stand beside a bug in one group, goes its own way.
-        except* Exception as group:  # noqa: BLE001 - see above
-            bug = group
-        if bug is None:
-            return
-        crashes = crashes + 1 if life.good_polls == good_polls else 1
-        delay = min(LONGEST_RESTART_SECONDS, FIRST_RESTART_SECONDS * 2.0 ** min(crashes - 1, 16))
-        metrics.restarts += 1
-        around.crashes.tell(
+    async def _restart_delay(
+        self, life: SourceLife, bug: BaseExceptionGroup[Exception], crashes: int
+    ) -> float | None:
+        """Log `bug`, so many in a row, and wait until `life` may go on; None when shutdown came first."""
+        seconds = min(LONGEST_RESTART_SECONDS, FIRST_RESTART_SECONDS * 2.0 ** min(crashes - 1, 16))
+        self._metrics.restarts += 1
+        self._around.crashes.tell(
             CRASHED,
             bug,
             subject=life.subject,
             now=trio.current_time(),
             source=life.name,
             crashes=crashes,
-            restart_in_seconds=delay,
+            restart_in_seconds=seconds,
         )
-        with around.shutdown.idle() as idle:
-            await trio.sleep(delay)
-        if idle.cancelled_caught:
-            return
-        delay = 0.0
+        with self._around.shutdown.idle() as idle:
+            await trio.sleep(seconds)
+        return None if idle.cancelled_caught else 0.0

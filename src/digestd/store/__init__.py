@@ -162,7 +162,7 @@ class Store(Protocol):
         self, since: datetime | None, told: Collection[tuple[int, object]] = frozenset()
     ) -> Changes:
         """Give the sources that were added, changed, removed or asked for since `since`, the `latest` of an earlier
-        call; with None no sources, only where to begin.
+        call; with None no sources, only where to begin: who reads all of them after that has what is `told` then.
 
         What was changed in the minute before is looked at again, as it may have been committed since; what stands in
         `told`, as that call gave it, is left out. Reads as many index entries as were changed in that time.

@@ -46,14 +46,18 @@ def changed(
     fingerprint, owner, written_at = connection.execute(_LIST).one_or_none() or (None, None, None)
     found: set[tuple[int, object]] = set() if written_at is None else {(_LIST_ID, written_at)}
     new = found.difference(told)
-    if since is not None:
-        since -= _OVERLAP
-        if new and written_at is not None:
-            # However long it took: all that it changed has its own moment.
-            since = min(since, written_at - _A_MOMENT)
-        rows = connection.execute(_CHANGED, {"since": since})
-        found |= {(row.id, row.version) for row in rows}
-    ids = sorted({source_id for source_id, _ in found.difference(told)} - {_LIST_ID})
+    began = (now if since is None else since) - _OVERLAP
+    if new and written_at is not None and since is not None:
+        # However long it took: all that it changed has its own moment.
+        began = min(began, written_at - _A_MOMENT)
+    # A list of 100,000 has one moment.
+    versions: dict[object, object] = {}
+    found |= {
+        (source_id, versions.setdefault(version, version))
+        for source_id, version in connection.execute(_CHANGED, {"since": began})
+    }
+    untold = set() if since is None else found.difference(told)
+    ids = sorted({source_id for source_id, _ in untold} - {_LIST_ID})
     return Changes(
         statuses=tuple(statuses_of(connection, ids, now)),
         latest=now,

@@ -203,6 +203,9 @@ articles = Table(
     sqlite_autoincrement=True,
 )
 
+# Indexes with a condition have it in PostgreSQL, too: the migrations say so. To say it here would import its dialect at
+# every start, which SQLite has no use for.
+
 # The queue of extraction has two parts: what is to be fetched at once, in the order in which it is given out, and what
 # waits for its moment: the end of a lease or of a back-off. So nothing that waits is in the way of a claim. Partial:
 # articles whose extraction has ended, almost all of them, are in neither. `fetched_at` stands in them for
@@ -217,7 +220,6 @@ Index(
     articles.c.id,
     articles.c.fetched_at,
     sqlite_where=READY,
-    postgresql_where=READY,
 )
 Index(
     "ix_articles_waiting",
@@ -225,7 +227,6 @@ Index(
     articles.c.source_id,
     articles.c.fetched_at,
     sqlite_where=WAITING,
-    postgresql_where=WAITING,
 )
 # What is listed by its extraction, or tried again. Partial: almost all articles are `done`, and nobody asks for those.
 NOT_DONE = articles.c.extraction != literal_column("'done'")
@@ -235,7 +236,6 @@ Index(
     articles.c.fetched_at,
     articles.c.id,
     sqlite_where=NOT_DONE,
-    postgresql_where=NOT_DONE,
 )
 # The leases in the queue, and the pages that gave the same text.
 _OWNED = articles.c.extraction_owner.is_not(None)
@@ -243,7 +243,6 @@ Index(
     "ix_articles_extraction_owner",
     articles.c.extraction_owner,
     sqlite_where=_OWNED,
-    postgresql_where=_OWNED,
 )
 _HASHED = articles.c.text_hash.is_not(None)
 Index(
@@ -251,7 +250,6 @@ Index(
     articles.c.source_id,
     articles.c.text_hash,
     sqlite_where=_HASHED,
-    postgresql_where=_HASHED,
 )
 
 # What was revised, the latest first.
@@ -261,7 +259,6 @@ Index(
     articles.c.updated_at,
     articles.c.id,
     sqlite_where=REVISED,
-    postgresql_where=REVISED,
 )
 
 # What is in its source's document, which each new document is held against; and what has left it, for retention. Both
@@ -273,7 +270,6 @@ Index(
     "ix_articles_in_document",
     articles.c.source_id,
     sqlite_where=IN_DOCUMENT,
-    postgresql_where=IN_DOCUMENT,
 )
 Index(
     "ix_articles_left",
@@ -281,7 +277,6 @@ Index(
     articles.c.left_at,
     articles.c.id,
     sqlite_where=LEFT,
-    postgresql_where=LEFT,
 )
 
 # What articles said before their updates. The key begins with the article, so that it serves all that is asked.
@@ -329,7 +324,6 @@ Index(
     "ix_tombstones_in_document",
     tombstones.c.source_id,
     sqlite_where=_SERVED,
-    postgresql_where=_SERVED,
 )
 
 # A short log of polls: those that brought something or failed, and how many before each of them did neither. A row a

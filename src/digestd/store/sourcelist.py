@@ -194,8 +194,13 @@ def columns(spec: SourceSpec) -> dict[str, Any]:
         "language": spec.language,
         "interval_seconds": spec.interval_seconds,
         "jitter_seconds": spec.jitter_seconds,
-        "options": json.loads(json.dumps(dict(spec.options))),
+        "options": _as_kept(spec.options),
     }
+
+
+def _as_kept(options: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = json.loads(json.dumps(dict(options))) if options else {}
+    return kept
 
 
 def _new(spec: SourceSpec, origin: Origin, now: datetime) -> Mapping[str, Any]:
@@ -203,6 +208,10 @@ def _new(spec: SourceSpec, origin: Origin, now: datetime) -> Mapping[str, Any]:
 
 
 def _storable_spec(spec: SourceSpec) -> SourceSpec:
+    texts = (spec.name, spec.kind, spec.url, spec.category, spec.language)
+    # As nearly all are.
+    if all(text is None or (text.isascii() and text.isprintable()) for text in texts):
+        return spec
     return replace(
         spec,
         name=storable(spec.name),
@@ -230,6 +239,8 @@ def _same_place(one: SourceSpec, other: SourceSpec) -> bool:
 
 
 def _difference(row: Kept, spec: SourceSpec) -> dict[str, Any]:
+    if row.origin == "file" and row.spec == spec:
+        return {}
     difference = {name: value for name, value in columns(spec).items() if value != getattr(row.spec, name)}
     if row.origin != "file":
         difference["origin"] = "file"

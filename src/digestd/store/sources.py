@@ -38,7 +38,34 @@ _LOCKS = {
     "sqlite": (_LOCK_ONE, _LOCK_SOME),
     "postgresql": (_LOCK_ONE.add_columns(_TIME), _LOCK_SOME.add_columns(_TIME)),
 }
-_EVERY = select(sources).order_by(sources.c.id)
+# In the order in which a status is made of them; the others come last, so that what cannot be read is noticed.
+_STATUS = (
+    *("id", "name", "kind", "url", "category", "language", "interval_seconds", "jitter_seconds", "options"),
+    *(
+        "enabled",
+        "enabled_override",
+        "origin",
+        "effective_url",
+        "state",
+        "last_fetched_at",
+        "last_success_at",
+    ),
+    *("last_new_at", "next_fetch_at", "schedule_reason", "consecutive_failures", "unfinished_claims"),
+    *("last_error", "unchanged_polls"),
+)
+_LISTED = select(
+    *(sources.c[name] for name in _STATUS), *(one for one in sources.c if one.name not in _STATUS)
+).order_by(sources.c.id)
+# What a list of sources is compared with: without the moments and cursors, which take longest to read.
+_SAID = select(
+    *(
+        sources.c[name]
+        for name in (
+            *("id", "name", "kind", "url", "enabled", "category", "language", "interval_seconds"),
+            *("jitter_seconds", "options", "origin", "state"),
+        )
+    )
+).order_by(sources.c.id)
 _BRIEF = select(
     *(
         sources.c[name]
@@ -164,8 +191,10 @@ def free_leases(connection: Connection, is_dead: Callable[[str], bool]) -> None:
 
 def kept_sources(connection: Connection) -> list[Kept]:
     """Every source, removed ones too, as the file knows it."""
-    rows, damaged = _readable(connection)
-    kept = [Kept(row.id, _spec(row, enabled=row.enabled), row.origin, row.state) for row in rows]
+    rows, damaged = _readable(connection, _SAID)
+    kept = [
+        Kept(row_id, SourceSpec(*spec), origin, state) for row_id, *spec, origin, state in map(tuple, rows)
+    ]
     # Of a damaged row only what is readable is compared: the file then writes what it holds of the source anew.
     kept += [Kept(row.id, SourceSpec(row.name, row.kind, row.url), row.origin, row.state) for row in damaged]
     return kept
@@ -177,7 +206,7 @@ def statuses(
     """See `Store.sources`."""
     kept = _counts_by_source(connection, articles, name) if count_articles else {}
     set_aside = _counts_by_source(connection, entries_set_aside, name) if count_articles else {}
-    rows, damaged = _readable(connection, *([] if name is None else [sources.c.name == name]))
+    rows, damaged = _readable(connection, _LISTED, *([] if name is None else [sources.c.name == name]))
     found = [_status(row, kept.get(row.id, 0), set_aside.get(row.id, 0), now) for row in rows]
     found += [_damaged_status(row) for row in damaged]
     return _by_name(status for status in found if status.state != "removed")
@@ -187,7 +216,7 @@ def statuses_of(connection: Connection, ids: Sequence[int], now: datetime) -> li
     """The sources `ids` by name, removed ones too, with their state; nothing is counted."""
     found: list[SourceStatus] = []
     for some in chunks(ids):
-        rows, damaged = _readable(connection, sources.c.id.in_(some))
+        rows, damaged = _readable(connection, _LISTED, sources.c.id.in_(some))
         found += [_status(row, 0, 0, now) for row in rows]
         found += [_damaged_status(row) for row in damaged]
     return _by_name(found)
@@ -199,24 +228,26 @@ def _by_name(found: Iterable[SourceStatus]) -> list[SourceStatus]:
 
 
 def _readable(
-    connection: Connection, *which: ColumnElement[bool]
+    connection: Connection, what: Select[Any], *which: ColumnElement[bool]
 ) -> tuple[Sequence[Row[Any]], list[Row[Any]]]:
-    """The rows of `sources`, by id, that `which` is true of, and of those that cannot be read (somebody wrote no JSON
-    into `options`, or no moment into a time) the columns that can."""
+    """`what` of the rows of `sources`, by id, that `which` is true of, and of those where it cannot be read (somebody
+    wrote no JSON into `options`, or no moment into a time) the columns that can."""
     try:
-        return connection.execute(_EVERY.where(*which)).all(), []
+        return connection.execute(what.where(*which)).all(), []
     except SQLAlchemyError:
         raise
     # The border between rows: which errors a damaged value makes depends on where it stands.
     except Exception:  # noqa: BLE001 - see above
-        return _one_by_one(connection, _BRIEF.where(*which))
+        return _one_by_one(connection, what, _BRIEF.where(*which))
 
 
-def _one_by_one(connection: Connection, brief: Select[Any]) -> tuple[list[Row[Any]], list[Row[Any]]]:
+def _one_by_one(
+    connection: Connection, what: Select[Any], brief: Select[Any]
+) -> tuple[list[Row[Any]], list[Row[Any]]]:
     rows, damaged = [], []
     for row in connection.execute(brief).all():
         try:
-            rows.append(connection.execute(_EVERY.where(sources.c.id == row.id)).one())
+            rows.append(connection.execute(what.where(sources.c.id == row.id)).one())
         except SQLAlchemyError:
             raise
         except Exception:  # noqa: BLE001 - the border between rows, as above
@@ -313,21 +344,26 @@ def _spec(row: Row[Any], *, enabled: bool) -> SourceSpec:
 
 
 def _status(row: Row[Any], article_count: int, set_aside: int, now: datetime) -> SourceStatus:
-    due = None if row.next_fetch_at is None else (row.next_fetch_at - now).total_seconds()
+    # By place, as _LISTED has them: by name a list of 100,000 takes a second longer.
+    source_id, name, kind, url, category, language, interval, jitter, options, *rest = tuple(row)
+    enabled, override, origin, effective_url, state, fetched, success, new, due, *rest = rest
+    reason, failures, unfinished, error, unchanged, *_ = rest
+    enabled = bool(enabled if override is None else override)
+    spec = SourceSpec(name, kind, url, enabled, category, language, interval, jitter, options)
     return SourceStatus(
-        source=_source(row),
-        state=row.state,
-        last_fetched_at=row.last_fetched_at,
-        last_success_at=row.last_success_at,
-        last_new_at=row.last_new_at,
-        next_fetch_at=row.next_fetch_at,
-        due_in_seconds=due,
-        schedule_reason=row.schedule_reason,
-        consecutive_failures=row.consecutive_failures,
-        unfinished_claims=row.unfinished_claims,
-        last_error=row.last_error,
+        Source(source_id, spec, origin, effective_url),
+        state=state,
+        last_fetched_at=fetched,
+        last_success_at=success,
+        last_new_at=new,
+        next_fetch_at=due,
+        due_in_seconds=None if due is None else (due - now).total_seconds(),
+        schedule_reason=reason,
+        consecutive_failures=failures,
+        unfinished_claims=unfinished,
+        last_error=error,
         articles=article_count,
         entries_set_aside=set_aside,
-        overridden=row.enabled_override is not None,
-        unchanged_polls=row.unchanged_polls,
+        overridden=override is not None,
+        unchanged_polls=unchanged,
     )

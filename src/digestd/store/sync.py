@@ -42,8 +42,9 @@ def sync(
     plan = plan_sync(kept_sources(connection), specs, now)
     standing = list_owner(connection)
     write(connection, plan.updates)
-    if plan.inserts:
-        connection.execute(insert(sources), plan.inserts)
+    # In parts: what the driver is given is made of all rows of a call at one time, 100 MB of 100,000.
+    for some in chunks(plan.inserts):
+        connection.execute(insert(sources), some)
     moving.part(connection, now)
     _write_list(connection, fingerprint, owner, now)
     if plan.updates or plan.inserts or standing is None or standing.fingerprint != fingerprint:

@@ -20,8 +20,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 1035, 2.3.4. What is longer is no name, and must not fill the caches.
 _NAME_CHARACTERS = 253
 _REMEMBERED = 4_096
-# One poll asks for its URL several times; URLs may be long.
-_LATELY = 256
+# The beginnings of URLs, which may be long.
+_LATELY = 1_024
 
 
 def host_of(url: str) -> str:
@@ -55,8 +55,21 @@ def prepare() -> None:
     _suffixes()
 
 
-@lru_cache(_LATELY)
 def _host_and_port(url: str) -> tuple[str, int] | None:
+    return _read(_beginning(url))
+
+
+def _beginning(url: str) -> str:
+    """`url` as far as it names a host: what all URLs of a host have in common (RFC 3986, 3.2)."""
+    for scheme in ("https://", "http://"):
+        if url.startswith(scheme):
+            end = url.find("/", len(scheme))
+            return url if end < 0 else url[:end]
+    return url
+
+
+@lru_cache(_LATELY)
+def _read(url: str) -> tuple[str, int] | None:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
