@@ -54,7 +54,7 @@ class Channel:
         except OSError as error:
             raise trio.BrokenResourceError from error
 
-    async def receive(self) -> bytearray:
+    async def receive(self) -> memoryview:
         """The next message. Error handling: :class:`trio.EndOfChannel` where there is none any more, and
         :class:`OSError` without a number where it is not whole. Cancellation: may be cancelled at any moment, and has
         lost nothing then."""
@@ -66,9 +66,9 @@ class Channel:
             await self._fill(begin)
             (_, length) = _LONG.unpack_from(self._unread)
         await self._fill(begin + length)
-        message = self._unread[begin : begin + length]
-        del self._unread[: begin + length]
-        return message
+        # Without a copy: it can be of megabytes.
+        unread, self._unread = self._unread, self._unread[begin + length :]
+        return memoryview(unread)[begin : begin + length]
 
     async def _fill(self, length: int) -> None:
         while (missing := length - len(self._unread)) > 0:
