@@ -123,6 +123,7 @@ def test_whatever_is_written_there_is_read_within_bounds(
 def test_the_gap_is_the_median_of_the_newest_twenty() -> None:
     assert of_document(dated(0, 2, 3, 50), NOW).gap_seconds == 2 * 3_600
     assert of_document(dated(50, 0, None, 3, 2), NOW).gap_seconds == 2 * 3_600
+    assert of_document(dated(0, 2, 5), NOW).gap_seconds == 2.5 * 3_600
     steady = [float(hour) for hour in range(20)]
     assert (
         of_document(dated(*steady, 1_000, 5_000, 9_000, *range(10_000, 40_000, 1_000)), NOW).gap_seconds

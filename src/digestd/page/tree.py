@@ -70,7 +70,9 @@ def words_of(tree: Tree) -> str:
 def _mended(text: str) -> bytes:
     """`text` as UTF-8 that holds nothing that no XML document may hold, with its `html` element open."""
     for character in _NO_CHARACTERS:
-        text = text.replace(character, "")
+        # To look for one takes a tenth of what replacing none takes.
+        if character in text:
+            text = text.replace(character, "")
     encoded = text.encode("utf-8", "replace").translate(_BREAKS, _CONTROLS)
     encoded = _REFERENCES.sub(b" ", encoded)
     return _CLOSED_AT_ONCE.sub(rb"\1>", encoded[:_HEAD], count=1) + encoded[_HEAD:]

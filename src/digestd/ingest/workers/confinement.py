@@ -1,16 +1,14 @@
-"""What confines a worker's process: limits of memory and time, no signals to the group, an end after enough work."""
+"""What confines a worker's process: limits of memory and time, an end after enough work."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
 import resource
 import signal
 from collections.abc import Callable
-from multiprocessing import resource_tracker
-from multiprocessing.context import SpawnProcess
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,23 +18,11 @@ T = TypeVar("T")
 
 DOCUMENTS_PER_WORKER = 500
 
+# What /proc/self/status takes is less than half of it.
+_LONGEST_WORD = 4096
+
 _documents = 0
 _exhausted = False
-
-
-class ParserProcess(SpawnProcess):
-    """A process that SIGINT and SIGTERM do not reach from its first instruction on: a signal to the whole group
-    (Ctrl-C) is for the daemon to act on, and must not look like a document that killed its parser."""
-
-    def start(self) -> None:
-        """Start it with the signals blocked, which it inherits; its own handlers would come too late."""
-        # It is started on the way, and unblocks these signals when it has started.
-        resource_tracker.ensure_running()
-        earlier = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-        try:
-            super().start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
 def confine(memory_bytes: int, niceness: int) -> None:
@@ -103,6 +89,9 @@ def _holds_more_than(resident_bytes: int) -> bool:
     "M_TRIM_THRESHOLD"), and a new process costs as much as fifty feeds."""
     if _pages_of_memory()[1] <= resident_bytes:
         return False
+    # Few ever come here.
+    import ctypes
+
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -114,16 +103,27 @@ def _is_at_limit() -> bool:
     """Whether this process has ever been close to its limit of memory: libraries hide a failed allocation, and call
     what they could not read empty."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    status = Path("/proc/self/status").read_text()
-    peak = int(status.partition("VmPeak:")[2].split(maxsplit=1)[0]) * 1024
-    return limit != resource.RLIM_INFINITY and peak > limit - limit // 8
+    if limit == resource.RLIM_INFINITY:
+        return False
+    peak = int(_said_by_kernel("status").partition(b"VmPeak:")[2].split(maxsplit=1)[0]) * 1024
+    return peak > limit - limit // 8
 
 
 def _pages_of_memory() -> tuple[int, int]:
     """What this process has mapped, and what of it is resident, in bytes."""
     # Not getrusage: a new process begins with its parent's peak there.
-    mapped, resident = Path("/proc/self/statm").read_text().split()[:2]
+    mapped, resident = _said_by_kernel("statm").split()[:2]
     return int(mapped) * resource.getpagesize(), int(resident) * resource.getpagesize()
+
+
+def _said_by_kernel(name: str) -> bytes:
+    """What /proc/self/`name` says (proc(5)). Kept open: to open it costs ten times as much as to read it."""
+    return os.pread(_open_at_kernel(name), _LONGEST_WORD, 0)
+
+
+@cache
+def _open_at_kernel(name: str) -> int:
+    return os.open(f"/proc/self/{name}", os.O_RDONLY)
 
 
 def _lower(limit: int, value: int) -> None:

@@ -14,14 +14,16 @@ from typing import TypeAlias, TypeVar
 
 import trio
 import trio_parallel
-from trio_parallel import _proc
+from trio_parallel import _impl, _proc
 
 from digestd.errors import DocumentError, ParserBusy, ParserDied
 from digestd.feed.fast.doubt import Doubt
 from digestd.feed.pieces import MOST_BYTES, parse_in_pieces
 from digestd.ingest.pace import our_own
 from digestd.ingest.workers import confinement, feeds, pages
+from digestd.ingest.workers.channel import Channel, widen
 from digestd.ingest.workers.heavy import HeavySources, is_heavy, light_seconds
+from digestd.ingest.workers.process import ParserProcess
 from digestd.log import get_logger
 from digestd.model import Document, Entry, FeedParser, Page
 
@@ -31,11 +33,22 @@ _Job: TypeAlias = Callable[[float], feeds.Reading]
 
 
 class _ParserProcesses(SpawnContext):
-    Process = confinement.ParserProcess
+    Process = ParserProcess
 
 
-# trio-parallel has no public place for the class of its processes.
-_proc.SpawnProcWorker.mp_context = _ParserProcesses()
+class _Worker(_proc.SpawnProcWorker):  # type: ignore[misc]
+    mp_context = _ParserProcesses()
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
+        for pipe in (self._send_pipe, self._recv_pipe):
+            widen(pipe)
+        self._send_chan = Channel(self._send_pipe.fileno())
+        self._receive_chan = Channel(self._recv_pipe.fileno())
+
+
+# trio-parallel has no public place for the class of its workers.
+_impl.WORKER_MAP["spawn"] = _Worker, _proc.WorkerProcCache
 
 # On a machine that is busy with other things. What a document really takes is bounded by feeds.CPU_SECONDS.
 PARSE_TIMEOUT_SECONDS = 12.0
