@@ -1,14 +1,17 @@
-"""What confines a worker's process: limits of memory and time, an end after enough work."""
+"""What confines a worker's process: limits of memory and time, no signals to the group, an end after enough work."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import os
 import resource
 import signal
 from collections.abc import Callable
 from functools import cache
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +26,26 @@ _LONGEST_WORD = 4096
 
 _documents = 0
 _exhausted = False
+
+
+class ParserProcess(SpawnProcess):
+    """A process that SIGINT and SIGTERM do not reach from its first instruction on: a signal to the whole group
+    (Ctrl-C) is for the daemon to act on, and must not look like a document that killed its parser."""
+
+    def start(self) -> None:
+        """Start it with the signals blocked, which it inherits; its own handlers would come too late."""
+        # It is started on the way, and unblocks these signals when it has started.
+        resource_tracker.ensure_running()
+        earlier = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+    def run(self) -> None:
+        """Work, and end at once: to take down the interpreter and all that it holds takes longer than ten feeds."""
+        super().run()
+        os._exit(0)
 
 
 def confine(memory_bytes: int, niceness: int) -> None:
@@ -89,9 +112,6 @@ def _holds_more_than(resident_bytes: int) -> bool:
     "M_TRIM_THRESHOLD"), and a new process costs as much as fifty feeds."""
     if _pages_of_memory()[1] <= resident_bytes:
         return False
-    # Few ever come here.
-    import ctypes
-
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -23,7 +23,6 @@ from digestd.ingest.pace import our_own
 from digestd.ingest.workers import confinement, feeds, pages
 from digestd.ingest.workers.channel import Channel, widen
 from digestd.ingest.workers.heavy import HeavySources, is_heavy, light_seconds
-from digestd.ingest.workers.process import ParserProcess
 from digestd.log import get_logger
 from digestd.model import Document, Entry, FeedParser, Page
 
@@ -33,10 +32,10 @@ _Job: TypeAlias = Callable[[float], feeds.Reading]
 
 
 class _ParserProcesses(SpawnContext):
-    Process = ParserProcess
+    Process = confinement.ParserProcess
 
 
-class _Worker(_proc.SpawnProcWorker):  # type: ignore[misc]
+class _Worker(_proc.SpawnProcWorker):  # type: ignore[misc] - has no types
     mp_context = _ParserProcesses()
 
     def __init__(self, *arguments: object) -> None:
