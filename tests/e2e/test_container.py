@@ -124,7 +124,7 @@ def test_as_pid_1_it_leaves_no_zombies(host: Machine) -> None:
     # What is not well-formed is for another process to read.
     feed.write_bytes((host.root / "srv/feeds/feed.xml").read_bytes().replace(b"Story", b"Story&nbsp;", 1))
     host.run(f"podman run -d --name=z {CONFINED} {IMAGE}")
-    host.wait_until(lambda: changes(host) == 1 and children(host), "processes that read", 60)
+    host.wait_until(lambda: changes(host) == 1 and len(children(host)) > 1, "processes that read", 60)
     killed = children(host)
     host.run(f"podman exec z sh -c 'kill -9 {' '.join(killed)}'")
     # The next document needs them.

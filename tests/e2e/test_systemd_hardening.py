@@ -89,8 +89,8 @@ def test_parsers_are_confined_under_the_unit(unit: Unit) -> None:
     )
     own = nice(unit, int(unit.show("MainPID")))
     found = {nice(unit, pid) - own: pid for pid in unit.children()}
-    # A parser of feeds; a reader of pages.
-    assert found.keys() == {1, 5}
+    # Its tracker of resources; a parser of feeds; a reader of pages.
+    assert found.keys() == {0, 1, 5}
     for niceness in (1, 5):
         limit = unit.machine.says(f"grep 'Max address space' /proc/{found[niceness]}/limits").split()[3]
         assert 100 * 2**20 < int(limit) < 600 * 2**20

@@ -338,7 +338,7 @@ print([name for name in ("lxml", "trafilatura", "htmldate", "justext") if name i
 def test_a_worker_loads_no_trio() -> None:
     script = """
 import sys
-import digestd.ingest.workers.process, digestd.ingest.workers.feeds, digestd.ingest.workers.pages
+import digestd.ingest.workers.feeds, digestd.ingest.workers.pages
 print([name for name in ("trio", "trio_parallel", "structlog", "lxml") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

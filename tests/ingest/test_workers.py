@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 
 import pytest
 import trio
@@ -50,27 +49,6 @@ async def test_a_feed_is_read_in_another_process_and_none_is_left(capfd: pytest.
             with pytest.raises(NotAFeed):
                 await parse(b"<html><title>Log in</title></html>", "https://example.com/", "text/html")
     assert children() == before
-
-
-def test_a_worker_is_the_only_process_and_runs_nothing_of_the_daemon_s(tmp_path: Path) -> None:
-    program = tmp_path / "daemon.py"
-    program.write_text(
-        "import os, trio\n"
-        "from pathlib import Path\n"
-        "from digestd.ingest.workers.pool import open_parser\n"
-        "print(__name__, flush=True)\n"
-        "async def main():\n"
-        "    async with open_parser(1, here_bytes=0) as parse:\n"
-        f"        await parse({FEED!r}, 'https://example.com/', None, source_url='https://example.com/')\n"
-        "        tasks = Path('/proc/self/task').iterdir()\n"
-        "        print(sum(len((task / 'children').read_text().split()) for task in tasks))\n"
-        "if __name__ == '__main__':\n"
-        "    trio.run(main)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, program], capture_output=True, text=True, timeout=30, check=True, cwd=tmp_path
-    )
-    assert (done.stdout, done.stderr) == ("__main__\n1\n", "")
 
 
 async def test_a_parser_that_dies_is_replaced_and_its_document_read_again() -> None:

@@ -121,7 +121,7 @@ def sent() -> Iterator[list[Statement]]:
         answer = execute(direct, statement, parameters)
         known = direct._known[statement]
         first = parameters[0] if isinstance(parameters, Sequence) else parameters or {}
-        statements.append((known.text, tuple(known.values(first))))
+        statements.append((known.text(first), tuple(known.values(first))))
         return answer
 
     event.listen(Engine, "before_cursor_execute", note)

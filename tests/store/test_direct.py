@@ -134,7 +134,7 @@ DOCUMENTS = st.fixed_dictionaries(
         "whole": st.booleans(),
         "if_all_new": st.booleans(),
         "deleted": st.one_of(st.none(), GUIDS),
-        "fetched": st.sampled_from([None, Fetched("success", None, 0.2, 7)]),
+        "fetched": st.sampled_from([None, Fetched("fetched", None, 0.2, 7)]),
     }
 )
 TABLES = ("sources", "articles", "tombstones", "article_versions", "entries_set_aside", "fetches")

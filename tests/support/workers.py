@@ -18,7 +18,7 @@ from digestd.model import Page
 
 
 def children(parent: int | None = None) -> set[int]:
-    """The worker processes of `parent`, else of this one."""
+    """The worker processes of `parent`, else of this one (not the tracker that multiprocessing keeps)."""
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -7,9 +7,9 @@ down again, one author for all. They are kept as they are.
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any, TypeAlias
-from xml.sax.saxutils import escape
 
 from digestd.feed.fast.doubt import MOST_ATTRIBUTES, MOST_DEPTH, Doubt
 from digestd.feed.fast.names import Name, Names, attribute_names
@@ -51,7 +51,6 @@ _PSEUDO_REFERENCE = re.compile("&([A-Za-z0-9_]+);")
 # Those of its attributes that change what is around them.
 _INHERITED = frozenset({"xml:base", "base", "xml:lang", "lang"})
 _LONGEST_BASE = 2_000
-_MARKUP = {'"': "&quot;"}
 
 
 class State:
@@ -128,7 +127,7 @@ class State:
     def text(self, text: str) -> None:
         """Take text: expat's CharacterData."""
         if self._pieces is not None:
-            self._pieces.append(escape(text) if self.content.get("type") == XHTML else text)
+            self._pieces.append(html.escape(text, quote=False) if self.content.get("type") == XHTML else text)
 
     def push(self, element: str, *, kept: bool = True) -> None:
         """Let text go to `element`; `kept` is whether its text is put away when it ends."""
@@ -262,7 +261,7 @@ class State:
             if name.tag in ("xhtml:div", "div"):
                 return True
             self._become_xhtml()
-        written = "".join(f' {key}="{escape(value, _MARKUP)}"' for key, value in attributes.items())
+        written = "".join(f' {key}="{_quoted(value)}"' for key, value in attributes.items())
         self._add(f"<{name.inner}{written}>")
         return True
 
@@ -329,3 +328,8 @@ class State:
         self.language = language
         self._bases.append(self.base)
         self._languages.append(language)
+
+
+def _quoted(value: str) -> str:
+    # As feedparser writes it.
+    return html.escape(value, quote=False).replace('"', "&quot;")

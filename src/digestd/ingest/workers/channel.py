@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 
 import trio
 
-# Linux's own bound for who is not root (pipe(7)). Usual is 64 KiB: two processes would wake each other for each of them.
+# Linux's bound for who is not root (pipe(7)). Usual are 64 KiB, for each of which two processes would wake each other.
 PIPE_BYTES = 2**20
 
 # The framing of multiprocessing.connection.Connection, which the worker's side is.
