@@ -12,8 +12,10 @@ import pytest
 import trio
 import trio.testing
 
+from digestd.errors import NotAFeed
 from digestd.ingest.workers import channel
 from digestd.ingest.workers.channel import PIPE_BYTES, Channel, widen
+from digestd.ingest.workers.pool import open_parser
 
 # Around what is framed otherwise by multiprocessing, what one read takes, what a pipe holds, and much more.
 SIZES = [0, 1, 16_384, 16_385, 2**16 - 4, 2**16, PIPE_BYTES - 4, PIPE_BYTES, 3 * PIPE_BYTES]
@@ -128,3 +130,19 @@ async def test_a_system_that_gives_no_larger_pipe_is_taken_as_it_is(monkeypatch:
             widen(worker)
             nursery.start_soon(sending.send, bytes_of(PIPE_BYTES))
             assert await trio.to_thread.run_sync(worker.recv_bytes) == bytes_of(PIPE_BYTES)
+
+
+async def test_workers_are_spoken_with_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+    send = Channel.send
+
+    async def noted(channel: Channel, message: bytes) -> None:
+        sent.append(message)
+        await send(channel, message)
+
+    monkeypatch.setattr(Channel, "send", noted)
+    with trio.fail_after(30):
+        async with open_parser(1, here_bytes=0) as parse:
+            with pytest.raises(NotAFeed):
+                await parse(b"nothing", "https://example.com/", None, source_url="https://example.com/")
+    assert any(b"nothing" in message for message in sent)

@@ -35,7 +35,7 @@ class _ParserProcesses(SpawnContext):
     Process = confinement.ParserProcess
 
 
-class _Worker(_proc.SpawnProcWorker):  # type: ignore[misc] - has no types
+class _Worker(_proc.SpawnProcWorker):  # type: ignore[misc]
     mp_context = _ParserProcesses()
 
     def __init__(self, *arguments: object) -> None:
