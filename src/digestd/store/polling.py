@@ -42,6 +42,32 @@ class Polls:
                 pass
         return self._claim(requests)
 
+    def both(
+        self, asked: Sequence[ClaimRequest | StepRecord]
+    ) -> list[Claim | Wait | Gone | Recorded | LeaseLost | Refused]:
+        """:meth:`claim` and :meth:`record` at once, in one transaction where that can be; answers are in the order of
+        what was `asked`."""
+        requests = [one for one in asked if isinstance(one, ClaimRequest)]
+        records = [one for one in asked if isinstance(one, StepRecord)]
+        together = self._together(requests, records)
+        recorded, claimed = iter(together[0]), iter(together[1])
+        return [next(claimed) if isinstance(one, ClaimRequest) else next(recorded) for one in asked]
+
+    def _together(
+        self, requests: Sequence[ClaimRequest], records: Sequence[StepRecord]
+    ) -> tuple[Sequence[Recorded | LeaseLost | Refused], Sequence[Claim | Wait | Gone | Refused]]:
+        if self._direct is not None and requests and records and not any(map(steps.moves, records)):
+            try:
+                return self._direct.transact(
+                    lambda direct: (
+                        steps.record_all(direct, records, datetime.now(UTC)),
+                        sources.claim(direct, requests, self._owner),
+                    )
+                )
+            except NotDirectly:
+                pass
+        return self.record(records) if records else [], self.claim(requests) if requests else []
+
     def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
         """See `Store.record`."""
         if self._direct is not None and not any(map(steps.moves, records)):
