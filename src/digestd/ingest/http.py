@@ -233,7 +233,7 @@ class HttpClient:
         while True:
             answer = await self._exchange(url, question, way, hops=len(visited) - 1)
             if isinstance(answer, Response):
-                return replace(answer, moved_to=moved_to)
+                return answer if moved_to is None else replace(answer, moved_to=moved_to)
             if question.form is not None:
                 raise RedirectFailed("what was posted is sent on to another address, and not sent again")
             onward = redirected(url, answer.location)

@@ -270,9 +270,7 @@ class SourceLife:
                     held.push(entered.pop_all())
                     return turn
 
-    async def _claim_in_turn(
-        self, turn: Turn, held: ExitStack, *, force: bool
-    ) -> Claim | Wait | Gone | None:
+    async def _claim_in_turn(self, turn: Turn, held: ExitStack, *, force: bool) -> Claim | Wait | Gone | None:
         """Wait for a slot and claim the source; None when shutdown came first.
 
         While other processes start at the host the turn is kept, for moments, and the slot is not.

@@ -181,9 +181,7 @@ def _is_readable(file_descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-async def _connect_first(
-    addresses: Sequence[str], port: int, failures: list[OSError]
-) -> TcpStream | None:
+async def _connect_first(addresses: Sequence[str], port: int, failures: list[OSError]) -> TcpStream | None:
     """Connect to one of `addresses`, starting the next one when the last failed or 0.25 s passed (RFC 8305).
 
     Returns None when none answers; what went wrong is appended to `failures`.
