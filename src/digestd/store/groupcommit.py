@@ -10,6 +10,9 @@ import trio
 
 from digestd.store.places import Job, Places
 
+PATIENCE_SECONDS = 0.01
+"""How long what is in no hurry waits for others to share a transaction with (PostgreSQL's commit_delay)."""
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -37,7 +40,7 @@ class GroupCommit(Generic[Item, Answer]):
     """Gathers the items of its callers into calls of `work`, which runs in one of `places`, takes a list and answers in
     its order.
 
-    There is no timer: a caller that finds nothing under way starts at once. What has queued by the end of a call is
+    A caller that finds nothing under way starts at once, unless it is patient. What has queued by the end of a call is
     the next one's, which begins before the callers of the last one go on: no task takes part in between, but where
     all places are taken, and one has to stand in line.
     """
@@ -48,8 +51,9 @@ class GroupCommit(Generic[Item, Answer]):
         self._queued: list[_Ticket[Item, Answer]] = []
         self._busy = False
 
-    async def __call__(self, items: Sequence[Item]) -> list[Answer]:
-        """Give the answers for `items`, once the call that they were part of has ended.
+    async def __call__(self, items: Sequence[Item], *, patient: bool = False) -> list[Answer]:
+        """Give the answers for `items`, once the call that they were part of has ended. Who is `patient` waits for
+        :data:`PATIENCE_SECONDS`, unless somebody comes who is not.
 
         Error handling: what the work raises is raised in every caller whose items were part of that call.
         Cancellation: a caller cancelled before its items are taken into a call takes them back, and they never
@@ -58,6 +62,8 @@ class GroupCommit(Generic[Item, Answer]):
         await trio.lowlevel.checkpoint_if_cancelled()
         ticket: _Ticket[Item, Answer] = _Ticket(items)
         self._queued.append(ticket)
+        if patient and not self._busy:
+            await self._linger(ticket)
         if not self._busy:
             self._begin()
         while ticket.answers is None and ticket.error is None:
@@ -68,6 +74,13 @@ class GroupCommit(Generic[Item, Answer]):
         if ticket.error is not None:
             raise ticket.error
         return [*(ticket.answers or ())]
+
+    async def _linger(self, ticket: _Ticket[Item, Answer]) -> None:
+        with trio.move_on_after(PATIENCE_SECONDS) as patience:
+            await self._sleep(ticket)
+        if patience.cancelled_caught:
+            # As it was the first.
+            self._queued.insert(0, ticket)
 
     async def _sleep(self, ticket: _Ticket[Item, Answer]) -> None:
         def abort(_: object) -> trio.lowlevel.Abort:

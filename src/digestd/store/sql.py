@@ -237,7 +237,7 @@ class SqlStore:
 
     async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
         """See `Store.record`."""
-        return await self._record(records)
+        return await self._record(records, patient=True)
 
     async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
         """See `Store.entries_set_aside`."""
