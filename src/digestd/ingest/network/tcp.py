@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import trio
 
@@ -76,11 +74,17 @@ class TcpStream(trio.abc.Stream):
             return None
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
+class _translated:  # noqa: N801 - read as what it does
+    """The system's errors as Trio's within the block. No generator: it is entered with each read and write."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if not isinstance(error, OSError):
+            return
         if error.errno == errno.EBADF:
             raise trio.ClosedResourceError("this socket was already closed") from None
         raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
