@@ -89,6 +89,7 @@ def test_what_answers_mostly_are_is_plain() -> None:
         b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n",
         b"HTTP/1.1 304 Not Modified\r\nA: b\r\n c\r\n\r\n",
         b"HTTP/1.1 304 Not Modified\nA: b\n\n",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.0 304 Not Modified\r\n\r\n",
     ],

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import trio
+import trio.testing
 
 from digestd.ingest.network.tcp import TcpStream
 
@@ -83,6 +84,16 @@ async def test_waiting_ends_when_it_is_cancelled(pair: tuple[TcpStream, socket.s
     assert patience.cancelled_caught
     theirs.sendall(b"late")
     assert await stream.receive_some(100) == b"late"
+
+
+async def test_who_waits_hears_that_it_was_closed(pair: tuple[TcpStream, socket.socket]) -> None:
+    stream, _ = pair
+    with pytest.RaisesGroup(trio.ClosedResourceError):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.receive_some, 100)
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.fail_after(5):
+                await stream.aclose()
 
 
 async def test_what_breaks_and_what_is_closed_is_told_as_trio_does(

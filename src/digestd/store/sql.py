@@ -138,10 +138,8 @@ class SqlStore:
         self._reading = reading(engine)
         self._places = places
         self._polls = Polls(engine, owner)
-        self._claim: GroupCommit[Any, Any] = GroupCommit(places, self._polls.both)
-        # On SQLite there is one connection, and both would wait for each other.
-        one = engine.dialect.name == "sqlite"
-        self._record = self._claim if one else GroupCommit(places, self._polls.record)
+        self._shared: GroupCommit[Any, Any] = GroupCommit(places, self._polls.both)
+        self._long_records: GroupCommit[StepRecord, Any] = GroupCommit(places, self._polls.record)
         self._owner = owner
         self._listener = listener
         self._hosts_looked_through_at = -math.inf
@@ -213,7 +211,7 @@ class SqlStore:
     async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
         """See `Store.claim`."""
         await self._forget_hosts()
-        return await self._claim(requests)
+        return await self._shared(requests)
 
     async def start_at_hosts(self, starts: Sequence[HostStart]) -> list[Wait | None]:
         """See `Store.start_at_hosts`."""
@@ -237,7 +235,9 @@ class SqlStore:
 
     async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
         """See `Store.record`."""
-        return await self._record(records, patient=True)
+        if self._polls.shares(records):
+            return await self._shared(records, patient=True)
+        return await self._long_records(records)
 
     async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
         """See `Store.entries_set_aside`."""
