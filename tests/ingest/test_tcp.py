@@ -89,10 +89,10 @@ async def test_waiting_ends_when_it_is_cancelled(pair: tuple[TcpStream, socket.s
 async def test_who_waits_hears_that_it_was_closed(pair: tuple[TcpStream, socket.socket]) -> None:
     stream, _ = pair
     with pytest.RaisesGroup(trio.ClosedResourceError):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stream.receive_some, 100)
-            await trio.testing.wait_all_tasks_blocked()
-            with trio.fail_after(5):
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stream.receive_some, 100)
+                await trio.testing.wait_all_tasks_blocked()
                 await stream.aclose()
 
 
