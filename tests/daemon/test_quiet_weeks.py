@@ -31,7 +31,6 @@ from digestd.ingest.bell import Bell
 from digestd.ingest.supervisor import Supervisor
 from digestd.model import PollState, Source, Step
 from digestd.store import Claim, ClaimRequest, Gone, Refused, Wait
-from digestd.store.batching import Batcher
 from digestd.systemd import Notifier
 from support.extraction import ExtractionBench
 from support.polling import Bench, StepFunction, always, failed, fetched
@@ -157,7 +156,7 @@ async def test_a_source_that_cannot_be_claimed(autojump_clock: MockClock, writte
     async def refusing(requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
         return [Refused(ValueError("no JSON")) for _ in requests]
 
-    bench.around.store._claim = Batcher(refusing)
+    bench.store.claim = refusing  # type: ignore[method-assign]
     statuses = await bench.add("one")
     with trio.move_on_after(WEEK):
         async with trio.open_nursery() as nursery:

@@ -203,6 +203,32 @@ async def test_surplus_after_a_304_is_not_read_as_the_next_answer() -> None:
     assert server.connections == 2
 
 
+async def test_surplus_that_comes_later_is_told_and_never_read() -> None:
+    """What came with the head was less than the body; what came then is more."""
+
+    async def chatty(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nfir")
+        await trio.sleep(0.05)
+        await exchange.send(b"st HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+
+    async with opened({"/": chatty}) as (server, http):
+        for _ in range(2):
+            with pytest.raises(ProtocolFailed, match=r"^the server sent more than the 6 bytes it declared$"):
+                await http.get(server.url())
+    assert server.connections == 2
+
+
+async def test_a_body_in_parts_is_its_parts_and_keeps_the_connection() -> None:
+    async def slow(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nfir")
+        await trio.sleep(0.05)
+        await exchange.send(b"st ")
+
+    async with opened({"/": slow}) as (server, http):
+        assert [(await http.get(server.url())).body for _ in range(2)] == [b"first "] * 2
+    assert server.connections == 1
+
+
 async def test_a_body_without_length_ends_with_the_connection() -> None:
     async with opened({"/": raw(b"HTTP/1.0 200 OK\r\n\r\n" + FEED)}) as (server, http):
         assert (await http.get(server.url())).body == FEED

@@ -18,6 +18,7 @@ from digestd.errors import (
 )
 from digestd.ingest.http import open_http
 from digestd.ingest.network import connect
+from digestd.ingest.network.tcp import TcpStream
 from digestd.ingest.politeness import Hosts
 from support.fault_server import open_server, respond
 from support.http_door import FEED, GUARDED, Limits, answering, failing, failure_of, opened
@@ -129,7 +130,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses that were tried; every one refuses."""
     addresses: list[str] = []
 
-    async def connect_one(address: str, port: int) -> trio.SocketStream:
+    async def connect_one(address: str, port: int) -> TcpStream:
         addresses.append(address)
         raise OSError(errno.ECONNREFUSED, "refused")
 
@@ -235,7 +236,7 @@ async def test_a_name_without_addresses_is_not_found() -> None:
 async def test_addresses_that_swallow_everything_are_a_failure_to_connect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def swallowed(address: str, port: int) -> trio.SocketStream:
+    async def swallowed(address: str, port: int) -> TcpStream:
         await trio.sleep_forever()
         raise AssertionError
 
@@ -277,7 +278,7 @@ async def test_the_next_address_is_tried_beside_one_that_hangs(monkeypatch: pyte
     connect_one = connect._connect_one
     cancelled = trio.Event()
 
-    async def hanging_first(address: str, port: int) -> trio.SocketStream:
+    async def hanging_first(address: str, port: int) -> TcpStream:
         if address == "127.0.0.9":
             try:
                 await trio.sleep_forever()
@@ -297,9 +298,9 @@ async def test_the_next_address_is_tried_beside_one_that_hangs(monkeypatch: pyte
 
 async def test_when_two_attempts_succeed_one_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     connect_one = connect._connect_one
-    made: list[trio.SocketStream] = []
+    made: list[TcpStream] = []
 
-    async def together(address: str, port: int) -> trio.SocketStream:
+    async def together(address: str, port: int) -> TcpStream:
         with trio.CancelScope(shield=True):
             await trio.sleep(0.3 if address == "127.0.0.1" else 0.05)
             made.append(await connect_one("127.0.0.1", port))

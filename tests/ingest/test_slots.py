@@ -17,8 +17,8 @@ async def hold(
     slots: Slots, seconds: float, now: Callable[[int], None], *, failing: bool, alone: bool
 ) -> None:
     async with AsyncExitStack() as held:
-        if failing and not slots.try_failing_place(held):
-            await held.enter_async_context(slots.failing_place())
+        if failing:
+            held.callback((slots.try_failing_place() or await slots.failing_place()).leave)
         await held.enter_async_context(slots.hold(alone=alone))
         now(1)
         await trio.sleep(seconds)

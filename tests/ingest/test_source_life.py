@@ -19,7 +19,6 @@ from digestd.ingest.source import SourceLife
 from digestd.ingest.supervisor import Supervisor
 from digestd.model import LeftOut, PollState, Source, SourceStatus, Step
 from digestd.store import Claim, ClaimRequest, Gone, Lease, Refused, Wait
-from digestd.store.batching import Batcher
 from support.polling import Bench, always, failed, fetched, in_turn
 
 
@@ -503,7 +502,7 @@ async def test_a_claim_whose_answer_was_lost_is_not_waited_for(autojump_clock: M
             raise lost.pop()
         return answers
 
-    bench.around.store._claim = Batcher(claim_and_break)
+    bench.store.claim = claim_and_break  # type: ignore[method-assign]
     with capture_logs() as logs:
         await live(bench, 30)
     assert not lost
@@ -573,7 +572,7 @@ async def test_a_source_that_cannot_be_claimed_is_named_and_touches_nobody_else(
             for bad, answer in zip(damaged, answers, strict=True)
         ]
 
-    bench.around.store._claim = Batcher(refusing)
+    bench.store.claim = refusing  # type: ignore[method-assign]
     with capture_logs() as logs:
         await live(bench, 1_000, "damaged", "good")
     assert bench.metrics.failing == {"damaged": "the store cannot claim it: ValueError: no JSON"}

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trio
 from sqlalchemy import text
 
 from digestd.errors import StoreUnavailable
 from digestd.model import PollState
-from digestd.store import Recorded, Refused, SetAside
+from digestd.store import Claim, ClaimRequest, Recorded, Refused, SetAside, StepRecord
 from store.builders import entry, one, source_ids, spec, step, taken
 from store.conftest import SqlBench, bench_at
 
@@ -186,3 +187,26 @@ async def test_an_outage_in_the_middle_of_a_step_is_no_refusal(postgres_url: str
                 connection.execute(text(statement))
         answer = await bench.store.record([step(claim, entry("1"), entry("2", "poison"))])
         assert answer == [Recorded(2, 0)]
+
+
+async def test_a_step_that_is_refused_costs_what_shares_its_transaction_nothing(database: str) -> None:
+    async with bench_at(database) as bench:
+        ids = await source_ids(bench.store, spec("a"), spec("b"), spec("c"))
+        bad, good = [step(await taken(bench.store, one_id)) for one_id in ids[:2]]
+        answers: dict[str, list[object]] = {}
+
+        async def record(name: str, record: StepRecord) -> None:
+            answers[name] = [*await bench.store.record([record])]
+
+        async def claim() -> None:
+            answers["claim"] = [*await bench.store.claim([ClaimRequest(ids[2], 75)])]
+
+        async with trio.open_nursery() as nursery:
+            # No column takes such a number.
+            nursery.start_soon(record, "bad", replace(bad, consecutive_failures=2**70))
+            nursery.start_soon(record, "good", good)
+            nursery.start_soon(claim)
+        assert isinstance(one(answers["bad"]), Refused)
+        assert answers["good"] == [Recorded(0, 0)]
+        assert isinstance(one(answers["claim"]), Claim)
+        assert [bench.row(one_id)["lease_token"] is None for one_id in ids] == [False, True, False]

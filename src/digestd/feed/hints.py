@@ -127,7 +127,10 @@ def caching(state: PollState, response: Response, now: datetime) -> PollState:
 def cached(step: Step, response: Response, now: datetime) -> Step:
     """`step` with what its `response` says of caching, which is remembered for those that say nothing."""
     state = caching(step.next_state, response, now)
-    seconds = remembered(state.cursor).cache_seconds
+    said = (state.cursor or {}).get(_HINTS)
+    seconds = _sound_seconds(said.get(_CACHE)) if isinstance(said, Mapping) else None
+    if state is step.next_state and seconds == step.hints.cache_seconds:
+        return step
     return replace(step, next_state=state, hints=replace(step.hints, cache_seconds=seconds))
 
 

@@ -56,6 +56,12 @@ class HostRecord:
         """When the next poll may start, as far as time decides it."""
         return max(self.last_start + self.spacing_after(self.last_start), self.not_before, self.paused_until)
 
+    def may_start(self, now: float) -> bool:
+        """Whether a poll may start without waiting for anything."""
+        if self.places.value == 0 or self.starting.locked() or self.due_at() > now:
+            return False
+        return not (self.polling and self._trickled(now))
+
     def is_idle(self, now: float) -> bool:
         """Whether it may be forgotten: a new record would make nobody start sooner."""
         if self.throttling is not None and not self.throttling.is_over(now):

@@ -227,17 +227,17 @@ class HttpClient:
         raise FetchTimeout(f"no complete answer within {seconds:g} s (fetch.timeout_seconds)")
 
     async def _follow(self, url: httpx2.URL, question: _Question, permit: Permit | None) -> Response:
-        visited = {url}
+        visited = [str(url)]
         moved_to, moving = None, True
         way = self._own.way_to(url)
         while True:
-            answer = await self._exchange(url, question, way, hops=len(visited) - 1)
+            answer = await self._exchange(url, visited[-1], question, way, hops=len(visited) - 1)
             if isinstance(answer, Response):
-                return replace(answer, moved_to=moved_to)
+                return answer if moved_to is None else replace(answer, moved_to=moved_to)
             if question.form is not None:
                 raise RedirectFailed("what was posted is sent on to another address, and not sent again")
             onward = redirected(url, answer.location)
-            if onward in visited:
+            if str(onward) in visited:
                 raise RedirectFailed(f"the redirects go in a circle at {masked(onward)}")
             if len(visited) > self._limits.max_redirects:
                 limit = self._limits.max_redirects
@@ -250,7 +250,7 @@ class HttpClient:
                 way = way and way.abroad()
             moving = moving and answer.permanent
             moved_to = str(onward) if moving else moved_to
-            visited.add(onward)
+            visited.append(str(onward))
             url = onward
 
     def _count(self, url: httpx2.URL, onward: httpx2.URL) -> None:
@@ -266,29 +266,29 @@ class HttpClient:
         self._hosts.count(target)
 
     async def _exchange(
-        self, url: httpx2.URL, question: _Question, way: Way | None, *, hops: int
+        self, url: httpx2.URL, text: str, question: _Question, way: Way | None, *, hops: int
     ) -> Response | _Redirect:
-        """Ask once."""
+        """Ask once; `text` is `url` as it is written."""
         headers, wanted = question.headers, question.wanted
         with _translated():
             answer = await self._send(url, question, way)
             async with aclosing(answer):
                 status = answer.status
                 if status not in _PAUSING:
-                    self._hosts.answered(str(url), status)
+                    self._hosts.answered(text, status)
                 if status in REDIRECTS:
                     await drain(answer)
                     return _Redirect(answer.location, permanent=status in _PERMANENT)
                 if status == 304 and not _CONDITIONS.isdisjoint(headers):
                     await drain(answer)
-                    return Response(str(url), status, answer.headers, b"")
+                    return Response(text, status, answer.headers, b"")
                 if not _brings_document(status, headers):
                     refusal = self._refused(url, answer, hops)
                     if not question.any_status:
                         raise refusal
                     wanted = replace(wanted, cut_at=_ERROR_BYTES)
                 body = await read(answer, wanted)
-                return Response(str(url), status, answer.headers, body)
+                return Response(text, status, answer.headers, body)
 
     async def _send(self, url: httpx2.URL, question: _Question, way: Way | None) -> Answer:
         fields = {"user-agent": self._limits.user_agent, **_USUAL_FIELDS, **question.headers}

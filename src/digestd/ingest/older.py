@@ -90,7 +90,10 @@ def is_given_up(before: PollState, after: PollState, failure: Failure | None) ->
 
 
 def _hastened(record: StepRecord, halvings: int, next_state: PollState) -> StepRecord:
-    schedule = overflow.sooner(_schedule(record), halvings)
+    usual = _schedule(record)
+    schedule = overflow.sooner(usual, halvings)
+    if schedule is usual and next_state is record.next_state:
+        return record
     return replace(
         record,
         next_state=next_state,

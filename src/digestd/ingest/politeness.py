@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -38,7 +38,7 @@ class HostsStatistics:
 
 
 class Turn:
-    """The right to poll a host. Call :meth:`start` when the poll begins."""
+    """The right to poll a host, until :meth:`leave`. Call :meth:`start` when the poll begins."""
 
     def __init__(self, key: str, host: HostRecord) -> None:
         self._key = key
@@ -74,12 +74,15 @@ class Turn:
         self._host.polling += 1
         self._host.starting.release()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Give it back, started or not; to be called by the task that took it."""
         if self._started:
             self._host.polling -= 1
             self._host.ended.unpark_all()
         else:
             self._host.starting.release()
+        self._host.places.release()
+        self._host.users -= 1
 
 
 class Hosts:
@@ -111,40 +114,57 @@ class Hosts:
         """What `url` takes turns with: see :func:`digestd.ingest.network.host_keys.key_of`."""
         return host_keys.key_of(url, self._named)
 
-    @asynccontextmanager
-    async def turn(self, url: str, *, longest_pause: float = math.inf) -> AsyncIterator[Turn]:
+    def try_take(self, url: str) -> Turn | None:
+        """The turn at the host of `url`, where nothing has to be waited for; None otherwise."""
+        key = self.key_of(url)
+        host = self._record(key)
+        if not host.may_start(trio.current_time()):
+            return None
+        host.places.acquire_nowait()
+        host.starting.acquire_nowait()
+        host.users += 1
+        return Turn(key, host)
+
+    async def take(self, url: str, *, longest_pause: float = math.inf) -> Turn:
         """Wait for a turn at the host of `url`, first come, first served, holding nothing else.
 
-        Inside, at most one task per host has not called :meth:`Turn.start` yet: a host with thousands of
+        At most one task per host has not called :meth:`Turn.start` yet: a host with thousands of
         sources has one task, not thousands, waiting for whatever comes next.
 
         Error handling: :class:`~digestd.errors.HostPaused` when the host is, or comes to be, paused for more than
         `longest_pause` seconds, or its trickle takes longer.
-        Resource handling: leaving the block gives the turn back, started or not.
-        Cancellation: the turn is given back, and the next in line gets it.
+        Resource handling: :meth:`Turn.leave` gives the turn back.
+        Cancellation: nothing is held, and the next in line gets the turn.
         """
+        if (turn := self.try_take(url)) is not None:
+            return turn
         key = self.key_of(url)
         host = self._record(key)
-        host.users += 1
-        self._waiting += 1
-        waiting = True
+        with ExitStack() as held:
+            host.users += 1
+            held.callback(_leave, host)
+            self._waiting += 1
+            held.callback(self._waited)
+            await host.places.acquire()
+            held.callback(host.places.release)
+            await host.starting.acquire()
+            held.callback(host.starting.release)
+            await host.wait_until_due(longest_pause)
+            held.pop_all()
+            self._waited()
+        return Turn(key, host)
+
+    @asynccontextmanager
+    async def turn(self, url: str, *, longest_pause: float = math.inf) -> AsyncIterator[Turn]:
+        """Hold inside the block what :meth:`take` gives."""
+        turn = await self.take(url, longest_pause=longest_pause)
         try:
-            await _acquire(host.places)
-            try:
-                await _acquire(host.starting)
-                turn = Turn(key, host)
-                try:
-                    await host.wait_until_due(longest_pause)
-                    self._waiting -= 1
-                    waiting = False
-                    yield turn
-                finally:
-                    turn._leave()
-            finally:
-                host.places.release()
+            yield turn
         finally:
-            self._waiting -= waiting
-            host.users -= 1
+            turn.leave()
+
+    def _waited(self) -> None:
+        self._waiting -= 1
 
     def count(self, url: str) -> None:
         """Count a request that came without a turn (a redirect) as the latest start at the host of `url`."""
@@ -260,9 +280,5 @@ class Hosts:
                 self._hosts.move_to_end(key)
 
 
-async def _acquire(lock: trio.Semaphore | trio.Lock) -> None:
-    """Wait for `lock` where that is needed: where it is free, going round the event loop would cost more than it."""
-    try:
-        lock.acquire_nowait()
-    except trio.WouldBlock:
-        await lock.acquire()
+def _leave(host: HostRecord) -> None:
+    host.users -= 1

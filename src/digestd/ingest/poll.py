@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -129,7 +128,7 @@ class Poller:
         """
         if late_seconds is not None:
             self._metrics.lateness.observe(late_seconds)
-        with bound(source=claim.source.name, poll_id=secrets.token_hex(6)):
+        with bound(source=claim.source.name, poll_id=f"{self._chance.getrandbits(48):012x}"):
             if claim.unfinished_claims:
                 get_logger().warning("worker.fetch.unfinished", unfinished_claims=claim.unfinished_claims)
             try:
@@ -191,11 +190,11 @@ class Poller:
             record = written_of(record, answer)
             self._warn_of_overflow(step, answer, course, record)
             course.note(step, record, answer)
-            claim = replace(claim, consecutive_failures=record.consecutive_failures)
             self._warn_of_refused(answer)
             tell_moved(claim.source, record, answer)
             if record.final:
                 break
+            claim = replace(claim, consecutive_failures=record.consecutive_failures)
         result = PollResult(
             claim.source.name,
             None if is_put_off(step) else step.outcome,
@@ -293,6 +292,10 @@ class Poller:
         seconds = trio.current_time() - began
         in_time = seconds < self._settings.poll_timeout_seconds / 2
         final = not (step.more and in_time) or step.failure is not None
+        fetched = None
+        if (final or step.documents) and not is_put_off(step):
+            status = step.failure.status if step.failure else None
+            fetched = Fetched(step.outcome, status, seconds, step.body_bytes)
         record = record_of(
             claim,
             step,
@@ -301,10 +304,8 @@ class Poller:
             lease_seconds=self.lease_seconds,
             final=final,
             extract=self._extract,
+            fetched=fetched,
         )
-        if (final or step.documents) and not is_put_off(step):
-            status = step.failure.status if step.failure else None
-            record = replace(record, fetched=Fetched(step.outcome, status, seconds, step.body_bytes))
         counts = record.consecutive_failures > claim.consecutive_failures
         record = set_back(weighed(record, step, course, now, in_time=in_time), step.failure, counts=counts)
         with our_own():

@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    ExitStack,
-    asynccontextmanager,
-    contextmanager,
-)
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import trio
+
+
+class Slot:
+    """What one poll holds of the limiters, until :meth:`leave`."""
+
+    __slots__ = ("_borrowed", "_held_since")
+
+    def __init__(self, held_since: dict[Slot, float]) -> None:
+        # A task may hold one token in its own name: these are held in the names of objects.
+        self._borrowed: list[tuple[trio.CapacityLimiter, object]] = []
+        self._held_since = held_since
+
+    def leave(self) -> None:
+        """Give it back."""
+        self._held_since.pop(self, None)
+        for limiter, holder in reversed(self._borrowed):
+            limiter.release_on_behalf_of(holder)
+
+    def try_take(self, limiters: Sequence[trio.CapacityLimiter]) -> bool:
+        """Take one of each of `limiters`, if they are free; otherwise nothing, and say False."""
+        try:
+            for limiter in limiters:
+                holder = object()
+                limiter.acquire_on_behalf_of_nowait(holder)
+                self._borrowed.append((limiter, holder))
+        except trio.WouldBlock:
+            self.leave()
+            return False
+        return True
+
+    async def take(self, limiters: Sequence[trio.CapacityLimiter]) -> None:
+        """Wait for one of each of `limiters`, in their order. Cancellation: nothing is held then."""
+        try:
+            for limiter in limiters:
+                holder = object()
+                await limiter.acquire_on_behalf_of(holder)
+                self._borrowed.append((limiter, holder))
+        except BaseException:
+            self.leave()
+            raise
+
+    def note(self) -> None:
+        """It is held from now on."""
+        self._held_since[self] = trio.current_time()
 
 
 class Slots:
@@ -28,8 +66,8 @@ class Slots:
         self._failing = trio.CapacityLimiter(max(1, total // 2))
         self._unproven = trio.CapacityLimiter(total)
         self._reserved = False
-        self._alone = trio.Lock()
-        self._held_since: dict[object, float] = {}
+        self._alone = trio.CapacityLimiter(1)
+        self._held_since: dict[Slot, float] = {}
 
     def resize(self, total: int) -> None:
         """Make it `total` slots from now on; what is held beyond that is given back as it ends."""
@@ -47,73 +85,46 @@ class Slots:
         total = int(self._slots.total_tokens)
         self._unproven.total_tokens = total - total // 4 if self._reserved else total
 
-    def try_failing_place(self, held: AsyncExitStack) -> bool:
-        """Take one of the places for failing sources until `held` is left; False when all are taken."""
-        holder = object()
-        try:
-            self._failing.acquire_on_behalf_of_nowait(holder)
-        except trio.WouldBlock:
-            return False
-        held.callback(self._failing.release_on_behalf_of, holder)
-        return True
+    def try_failing_place(self) -> Slot | None:
+        """One of the places for failing sources; None when all are taken."""
+        place = Slot(self._held_since)
+        return place if place.try_take([self._failing]) else None
 
-    def failing_place(self) -> AbstractAsyncContextManager[None]:
-        """Wait for one of the places for failing sources, and hold it inside the block."""
-        return self._borrowed(self._failing)
+    async def failing_place(self) -> Slot:
+        """Wait for one of the places for failing sources."""
+        place = Slot(self._held_since)
+        await place.take([self._failing])
+        return place
 
-    def try_hold(self, held: AsyncExitStack, *, prompt: bool) -> bool:
-        """Hold a slot (any when `prompt`) until `held` is left, if one is free; False when none is."""
-        holder = object()
-        limiters = [self._slots] if prompt else [self._unproven, self._slots]
-        with ExitStack() as taken:
-            for limiter in limiters:
-                try:
-                    limiter.acquire_on_behalf_of_nowait(holder)
-                except trio.WouldBlock:
-                    return False
-                taken.callback(limiter.release_on_behalf_of, holder)
-            self._held_since[holder] = trio.current_time()
-            taken.callback(self._held_since.pop, holder)
-            held.callback(taken.pop_all().close)
-        return True
+    def try_take(self, *, prompt: bool) -> Slot | None:
+        """A slot (any when `prompt`), if one is free; None when none is."""
+        slot = Slot(self._held_since)
+        if not slot.try_take([self._slots] if prompt else [self._unproven, self._slots]):
+            return None
+        slot.note()
+        return slot
+
+    async def take(self, *, alone: bool, prompt: bool = True) -> Slot:
+        """Wait for a slot (all of them when `alone`, any when `prompt`), in order of arrival.
+
+        Cancellation: nothing is held then.
+        """
+        slot = Slot(self._held_since)
+        if alone:
+            await slot.take([self._alone, *[self._slots] * int(self._slots.total_tokens)])
+        else:
+            await slot.take([self._slots] if prompt else [self._unproven, self._slots])
+        slot.note()
+        return slot
 
     @asynccontextmanager
     async def hold(self, *, alone: bool, prompt: bool = True) -> AsyncIterator[None]:
-        """Hold a slot (all of them when `alone`, any when `prompt`) inside the block; waits in order of arrival.
-
-        Cancellation: while waiting nothing is held afterwards.
-        """
-        async with AsyncExitStack() as held:
-            if alone:
-                await held.enter_async_context(self._alone)
-                for _ in range(int(self._slots.total_tokens)):
-                    await held.enter_async_context(self._borrowed(self._slots))
-            else:
-                if not prompt:
-                    await held.enter_async_context(self._unproven)
-                await held.enter_async_context(self._slots)
-            with self._noted():
-                yield
-
-    @contextmanager
-    def _noted(self) -> Iterator[None]:
-        holder = object()
-        self._held_since[holder] = trio.current_time()
+        """Hold what :meth:`take` gives inside the block."""
+        slot = await self.take(alone=alone, prompt=prompt)
         try:
             yield
         finally:
-            del self._held_since[holder]
-
-    @staticmethod
-    @asynccontextmanager
-    async def _borrowed(limiter: trio.CapacityLimiter) -> AsyncIterator[None]:
-        # A task may hold one token in its own name: the others are held in the name of this object.
-        holder = object()
-        await limiter.acquire_on_behalf_of(holder)
-        try:
-            yield
-        finally:
-            limiter.release_on_behalf_of(holder)
+            slot.leave()
 
     @property
     def longest_held_seconds(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Awaitable
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,7 +16,7 @@ from digestd.ingest.pace import measured
 from digestd.ingest.politeness import Hosts, Turn
 from digestd.ingest.poll import Poller, PollResult
 from digestd.ingest.shutdown import Shutdown
-from digestd.ingest.slots import Slots
+from digestd.ingest.slots import Slot, Slots
 from digestd.ingest.storing import TURN_KEPT_SECONDS, StoreAccess
 from digestd.ingest.verdict import UNREACHED
 from digestd.log import Crashes, get_logger
@@ -167,7 +167,7 @@ class SourceLife:
                 await trio.sleep(answer.seconds)
 
     async def _round(self, *, force: bool, longest_pause: float) -> PollResult | Wait | Gone | None:
-        async with AsyncExitStack() as held:
+        with ExitStack() as held:
             try:
                 turn = await self._wait_for_turn(longest_pause, held)
                 if turn is None:
@@ -212,12 +212,18 @@ class SourceLife:
     def _suspect(self) -> bool:
         return self._unfinished >= UNFINISHED_CLAIMS_LIMIT
 
-    async def _wait_for_turn(self, longest_pause: float, held: AsyncExitStack) -> Turn | None:
-        """The host's turn; None when shutdown came first."""
-        turn = None
-        with self._around.shutdown.idle() as idle:
+    async def _wait_for_turn(self, longest_pause: float, held: ExitStack) -> Turn | None:
+        """The host's turn, held until `held` is left; None when shutdown came first."""
+        shutdown = self._around.shutdown
+        if shutdown.begun.is_set():
+            return None
+        turn = None if self._failing else self._around.hosts.try_take(self._url)
+        if turn is not None:
+            held.callback(turn.leave)
+            return turn
+        with shutdown.idle() as idle:
             turn = await self._turn(longest_pause, held)
-        return None if idle.cancelled_caught or self._around.shutdown.begun.is_set() else turn
+        return None if idle.cancelled_caught or shutdown.begun.is_set() else turn
 
     def _sleep(self, seconds: float) -> Awaitable[object]:
         """Sleep for so long, until :meth:`_wake`, or until shutdown begins; to be awaited at once.
@@ -242,53 +248,60 @@ class SourceLife:
         self._hurries = True
         self._wake()
 
-    async def _turn(self, longest_pause: float, held: AsyncExitStack) -> Turn:
+    async def _turn(self, longest_pause: float, held: ExitStack) -> Turn:
         """The host's turn, and for a failing source one of their places. It never stands in its host's line waiting for
         a place, where good sources may be behind it, and holds a place without a turn for moments only."""
         hosts, slots = self._around.hosts, self._around.slots
         while True:
-            async with AsyncExitStack() as entered:
-                turn = await entered.enter_async_context(hosts.turn(self._url, longest_pause=longest_pause))
-                if not self._failing or slots.try_failing_place(entered):
-                    held.push_async_exit(entered.pop_all())
+            with ExitStack() as entered:
+                turn = await hosts.take(self._url, longest_pause=longest_pause)
+                entered.callback(turn.leave)
+                place = slots.try_failing_place() if self._failing else None
+                if place is not None:
+                    entered.callback(place.leave)
+                if place is not None or not self._failing:
+                    held.push(entered.pop_all())
                     return turn
-            async with AsyncExitStack() as entered:
-                await entered.enter_async_context(slots.failing_place())
+            with ExitStack() as entered:
+                entered.callback((await slots.failing_place()).leave)
                 with trio.move_on_after(PLACE_WITHOUT_TURN_SECONDS):
-                    turn = await entered.enter_async_context(
-                        hosts.turn(self._url, longest_pause=longest_pause)
-                    )
-                    held.push_async_exit(entered.pop_all())
+                    turn = await hosts.take(self._url, longest_pause=longest_pause)
+                    entered.callback(turn.leave)
+                    held.push(entered.pop_all())
                     return turn
 
-    async def _claim_in_turn(
-        self, turn: Turn, held: AsyncExitStack, *, force: bool
-    ) -> Claim | Wait | Gone | None:
+    async def _claim_in_turn(self, turn: Turn, held: ExitStack, *, force: bool) -> Claim | Wait | Gone | None:
         """Wait for a slot and claim the source; None when shutdown came first.
 
         While other processes start at the host the turn is kept, for moments, and the slot is not.
         """
         while True:
-            async with AsyncExitStack() as slot:
-                if not await self._got_slot(slot):
+            with ExitStack() as taken:
+                slot = await self._slot()
+                if slot is None:
                     return None
+                taken.callback(slot.leave)
                 answer = await self._claim(turn, force=force)
                 if not _is_short(answer):
-                    held.push_async_exit(slot.pop_all())
+                    held.push(taken.pop_all())
                     return answer
             with self._around.shutdown.idle():
                 await turn.wait_until_due(TURN_KEPT_SECONDS)
 
-    async def _got_slot(self, held: AsyncExitStack) -> bool:
-        """Wait for a slot and hold it until `held` is left; False when shutdown came first."""
+    async def _slot(self) -> Slot | None:
+        """Wait for a slot; None when shutdown came first."""
         slots, prompt, suspect = self._around.slots, self._polls_to_prove == 0, self._suspect
         if self._around.shutdown.begun.is_set():
-            return False
-        if not suspect and slots.try_hold(held, prompt=prompt):
-            return True
-        with self._around.shutdown.idle() as idle:
-            await held.enter_async_context(slots.hold(alone=suspect, prompt=prompt))
-        return not (idle.cancelled_caught or self._around.shutdown.begun.is_set())
+            return None
+        slot = None if suspect else slots.try_take(prompt=prompt)
+        if slot is not None:
+            return slot
+        with self._around.shutdown.idle():
+            slot = await slots.take(alone=suspect, prompt=prompt)
+        if slot is not None and self._around.shutdown.begun.is_set():
+            slot.leave()
+            return None
+        return slot
 
     async def _claim(self, turn: Turn, *, force: bool) -> Claim | Wait | Gone:
         request = ClaimRequest(self._id, self._around.poller.lease_seconds, force, turn.host_start())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -42,7 +42,6 @@ LONGEST_FLICKER_SECONDS = 300.0
 CALM_SECONDS = 3_600.0
 """After how long without an outage the next one is told at once again."""
 
-Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
@@ -56,8 +55,6 @@ class StoreAccess:
     """
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
-        self._claim: Batcher[ClaimRequest, Claim | Wait | Gone | Refused] = Batcher(store.claim)
-        self._record: Batcher[StepRecord, Recorded | LeaseLost | Refused] = Batcher(store.record)
         self._record_page: Batcher[PageRecord, PageRecorded | PageLost | Refused] = Batcher(
             store.record_pages
         )
@@ -82,14 +79,15 @@ class StoreAccess:
         """See :meth:`digestd.store.Store.claim`; a lease that could not be given back before is given back first."""
         owed = self._owed.get(request.source_id)
         if owed is not None:
-            await self._watched(self._release, owed)
+            await self._watched(self._release(owed))
             del self._owed[request.source_id]
         try:
-            return await self._watched(self._claim, request)
+            (answer,) = await self._watched(self._store.claim([request]))
         except StoreUnavailable:
             # The connection may have broken after the commit: then we hold a lease whose token nobody knows.
             self._owed[request.source_id] = Lease(request.source_id, None)
             raise
+        return answer
 
     async def start_at_host(self, turn: Turn) -> None:
         """Reserve a start for who holds `turn`, among those of all processes, and wait for it.
@@ -97,7 +95,7 @@ class StoreAccess:
         Error handling: :class:`~digestd.errors.HostPaused` when that would take more than two seconds: the turn is
         then to be given back, and the next one comes when the host may be asked.
         """
-        while (wait := await self._watched(self._start, turn.host_start())) is not None:
+        while (wait := await self._watched(self._start(turn.host_start()))) is not None:
             turn.heed(wait)
             if wait.seconds > TURN_KEPT_SECONDS:
                 message = f"the host is to be left alone for another {wait.seconds:.0f} s"
@@ -113,11 +111,12 @@ class StoreAccess:
             return
         with suppress(StoreUnavailable), hosts.new_pauses() as pauses:
             if pauses:
-                await self._watched(self._store.pause_hosts, pauses)
+                await self._watched(self._store.pause_hosts(pauses))
 
     async def record(self, record: StepRecord) -> Recorded | LeaseLost | Refused:
         """See :meth:`digestd.store.Store.record`."""
-        return await self._watched(self._record, record)
+        (answer,) = await self._watched(self._store.record([record]))
+        return answer
 
     async def claim_pages(
         self,
@@ -129,21 +128,19 @@ class StoreAccess:
         except_source_ids: Collection[int] = (),
     ) -> PageClaims:
         """See :meth:`digestd.store.Store.claim_pages`."""
-
-        async def claim(limit: int) -> PageClaims:
-            return await self._store.claim_pages(
+        return await self._watched(
+            self._store.claim_pages(
                 limit,
                 lease_seconds,
                 per_source=per_source,
                 source_ids=source_ids,
                 except_source_ids=except_source_ids,
             )
-
-        return await self._watched(claim, limit)
+        )
 
     async def record_page(self, record: PageRecord) -> PageRecorded | PageLost | Refused:
         """See :meth:`digestd.store.Store.record_pages`."""
-        return await self._watched(self._record_page, record)
+        return await self._watched(self._record_page(record))
 
     async def page_queue(self) -> PageQueue:
         """See :meth:`digestd.store.Store.page_queue`."""
@@ -170,9 +167,9 @@ class StoreAccess:
         await self._store.release(leases)
         return [None] * len(leases)
 
-    async def _watched(self, call: Callable[[Item], Awaitable[Answer]], item: Item) -> Answer:
+    async def _watched(self, call: Awaitable[Answer]) -> Answer:
         try:
-            answer = await call(item)
+            answer = await call
         except StoreUnavailable as error:
             self._lost(error)
             raise

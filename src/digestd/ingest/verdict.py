@@ -25,7 +25,7 @@ from digestd.feed.silence import labelled, silence
 from digestd.ingest.moving import moved_by
 from digestd.kinds import Kind
 from digestd.model import Failure, PollState, Source, SourceSpec, Step
-from digestd.store import Claim, StepRecord
+from digestd.store import Claim, Fetched, StepRecord
 
 UNREACHED = frozenset({"dns", "connect"})
 """Causes that our own network can have as well as the source's."""
@@ -121,8 +121,10 @@ def record_of(
     lease_seconds: float,
     final: bool,
     extract: bool,
+    fetched: Fetched | None = None,
 ) -> StepRecord:
-    """What to write of `step`; `final` gives the lease back, `extract` tells whether article pages are fetched at all.
+    """What to write of `step`; `final` gives the lease back, `extract` tells whether article pages are fetched at all,
+    `fetched` is what the log of polls is told.
     A poll that ends with more to come is due at once."""
     failure, remark = step.failure, shape.remembered(step.next_state)
     misshapen = remark is not None or (failure is not None and _is_misshapen(failure))
@@ -147,6 +149,7 @@ def record_of(
         final=final,
         effective_url=moved.effective_url,
         whole=step.whole and not step.more,
+        fetched=fetched,
     )
 
 

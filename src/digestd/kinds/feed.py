@@ -45,7 +45,9 @@ class FeedKind:
         asked = asking.asked_as(url, http.mark, _PARSER_VERSION)
         question = asking.question(state, asked, now)
         # It belongs to the source, not to what was asked.
-        question = replace(question, state=moving.carried(state, question.state))
+        kept = moving.carried(state, question.state)
+        if kept is not question.state:
+            question = replace(question, state=kept)
         older = paging.in_hand(question.state) if _pages(source) else None
         try:
             if older is not None:
@@ -165,6 +167,8 @@ def _moved(
         kept, older = moving.carried(before, step.next_state), moving.carried(before, step.older)
         return replace(step, next_state=kept, older=older)
     moved = moving.after_answer(source, own, moved_to, before, step.next_state, now)
+    if moved.state is step.next_state and moved.effective_url == step.effective_url:
+        return step
     return replace(step, next_state=moved.state, effective_url=moved.effective_url)
 
 

@@ -27,31 +27,30 @@ _SLOW_SECONDS = 5.0
 _Result = TypeVar("_Result")
 
 
-class _Job:
-    """One call on its way through a thread and back to its task, which is None once nobody waits any more."""
+class Job:
+    """One call on its way through a thread and back: what came of `work` is its `result`, or its `error`."""
 
-    __slots__ = ("call", "context", "error", "finished", "result", "task", "token", "work")
+    __slots__ = ("_context", "_token", "call", "ended", "error", "result", "work")
 
-    def __init__(self, work: Callable[[], Any], call: StoreCall, finished: Callable[[_Job], None]) -> None:
+    def __init__(self, work: Callable[[], Any], ended: Callable[[Job], None] | None = None) -> None:
         self.work = work
-        self.call = call
-        self.finished = finished
-        self.context = contextvars.copy_context()
-        self.task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
-        self.token = trio.lowlevel.current_trio_token()
+        self.ended = ended
+        self.call = StoreCall(time.perf_counter())
         self.result: Any = None
         self.error: BaseException | None = None
+        self._context = contextvars.copy_context()
+        self._token = trio.lowlevel.current_trio_token()
 
-    def run(self) -> None:
-        """Do the work, in a thread, and say so in the task's."""
+    def run(self, finished: Callable[[Job], None]) -> None:
+        """Do the work, in a thread, and say so in Trio's."""
         self.call.began = time.perf_counter()
         try:
-            self.result = self.context.run(self.work)
+            self.result = self._context.run(self.work)
         except BaseException as error:  # noqa: BLE001 - the caller raises it
             self.error = error
         # Nobody is there any more where the process ends without waiting.
         with suppress(trio.RunFinishedError):
-            self.token.run_sync_soon(self.finished, self)
+            self._token.run_sync_soon(finished, self)
 
 
 class Places:
@@ -62,7 +61,7 @@ class Places:
 
     def __init__(self, count: int, calls: StoreCalls) -> None:
         self._limiter = trio.CapacityLimiter(count)
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._threads = 0
         self._calls = calls
         calls.connections = count
@@ -87,23 +86,47 @@ class Places:
         `abandon_on_cancel` leaves it alone; the place is taken until the thread is done.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        call = StoreCall(time.perf_counter())
-        self._calls.open.add(call)
-        job = _Job(work, call, self._finished)
+        job = Job(work)
+        await self.do(job, abandon_on_cancel=abandon_on_cancel)
+        if job.error is not None:
+            raise job.error
+        result: _Result = job.result
+        return result
+
+    def start(self, work: Callable[[], Any], ended: Callable[[Job], None]) -> bool:
+        """Do `work` in a thread if a place is free, and say whether one is. Trio's thread then calls `ended`, which
+        must not raise, when it is done."""
+
+        def heard(job: Job) -> None:
+            self._ended(job.call)
+            ended(job)
+
+        job = Job(work, heard)
+        if not self._took(job):
+            return False
+        self._calls.open.add(job.call)
+        try:
+            self._put(job)
+        except BaseException:
+            self._ended(job.call)
+            raise
+        return True
+
+    async def do(self, job: Job, *, abandon_on_cancel: bool = False) -> None:
+        """Do `job` in a thread, as :meth:`run` does; what its work raises stands in `job`."""
+        self._calls.open.add(job.call)
         try:
             placed = self._took(job)
             if placed and not abandon_on_cancel:
                 await self._done(job, abandon_on_cancel=False)
             else:
                 await self._wait(job, placed=placed, abandon_on_cancel=abandon_on_cancel)
+        except StoreUnavailable as error:
+            job.error = error
         finally:
-            self._ended(call)
-        if job.error is not None:
-            raise job.error
-        result: _Result = job.result
-        return result
+            self._ended(job.call)
 
-    async def _wait(self, job: _Job, *, placed: bool, abandon_on_cancel: bool) -> None:
+    async def _wait(self, job: Job, *, placed: bool, abandon_on_cancel: bool) -> None:
         """Get a place for `job`, unless it is `placed`, and have it done."""
         # Work that has begun is not cut short by it, unless it may be left alone: only the line has this bound.
         with trio.move_on_after(WAIT_SECONDS):
@@ -116,15 +139,29 @@ class Places:
             "it is slow, or database.pool_size is too low"
         )
 
-    def _took(self, job: _Job) -> bool:
+    def _took(self, job: Job) -> bool:
         try:
             self._limiter.acquire_on_behalf_of_nowait(job)
         except trio.WouldBlock:
             return False
         return True
 
-    async def _done(self, job: _Job, *, abandon_on_cancel: bool) -> None:
+    async def _done(self, job: Job, *, abandon_on_cancel: bool) -> None:
         """Have a thread do `job`, which has its place, and wait for it."""
+        task = trio.lowlevel.current_task()
+        job.ended = lambda _: trio.lowlevel.reschedule(task)
+        self._put(job)
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            if not abandon_on_cancel:
+                return trio.lowlevel.Abort.FAILED
+            job.ended = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _put(self, job: Job) -> None:
+        """Hand `job`, which has its place, to a thread."""
         if self._limiter.borrowed_tokens > self._threads:
             try:
                 Thread(target=self._work, name="digestd store", daemon=True).start()
@@ -134,22 +171,14 @@ class Places:
             self._threads += 1
         self._jobs.put(job)
 
-        def abort(_: object) -> trio.lowlevel.Abort:
-            if not abandon_on_cancel:
-                return trio.lowlevel.Abort.FAILED
-            job.task = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
-
-    def _finished(self, job: _Job) -> None:
+    def _finished(self, job: Job) -> None:
         self._limiter.release_on_behalf_of(job)
-        if job.task is not None:
-            trio.lowlevel.reschedule(job.task)
+        if job.ended is not None:
+            job.ended(job)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job.run()
+            job.run(self._finished)
             # It would be kept until the next one comes.
             del job
 

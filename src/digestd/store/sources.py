@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -126,7 +126,7 @@ def claim(
         if wait is not None:
             answers.append(replace(wait, unfinished_claims=row.unfinished_claims))
         elif isinstance(decision, Take):
-            token = uuid.uuid4().hex
+            token = secrets.token_hex(16)
             writes.append(_claimed(row, decision.after, row.last_error, owner, token))
             answers.append(Claim(_source(row), _poll_state(row), token, *_counts(row)))
         else:

@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 from sqlalchemy import Connection, Engine
@@ -55,6 +55,7 @@ from digestd.store import (
 from digestd.store.budgets import Budgets
 from digestd.store.checking import cannot_open, is_there
 from digestd.store.engine import create, database_url, file_of, reading
+from digestd.store.groupcommit import GroupCommit
 from digestd.store.listener import Listener
 from digestd.store.migrate import check_current, migrate
 from digestd.store.overview import Overview
@@ -135,8 +136,10 @@ class SqlStore:
     def __init__(self, engine: Engine, places: Places, owner: str, listener: Listener) -> None:
         self._writing = engine
         self._reading = reading(engine)
-        self._polls = Polls(engine, owner)
         self._places = places
+        self._polls = Polls(engine, owner)
+        self._shared: GroupCommit[Any, Any] = GroupCommit(places, self._polls.both)
+        self._long_records: GroupCommit[StepRecord, Any] = GroupCommit(places, self._polls.record)
         self._owner = owner
         self._listener = listener
         self._hosts_looked_through_at = -math.inf
@@ -208,7 +211,7 @@ class SqlStore:
     async def claim(self, requests: Sequence[ClaimRequest]) -> list[Claim | Wait | Gone | Refused]:
         """See `Store.claim`."""
         await self._forget_hosts()
-        return await self._places.run(lambda: self._polls.claim(requests))
+        return await self._shared(requests)
 
     async def start_at_hosts(self, starts: Sequence[HostStart]) -> list[Wait | None]:
         """See `Store.start_at_hosts`."""
@@ -232,7 +235,9 @@ class SqlStore:
 
     async def record(self, records: Sequence[StepRecord]) -> list[Recorded | LeaseLost | Refused]:
         """See `Store.record`."""
-        return await self._places.run(lambda: self._polls.record(records))
+        if self._polls.shares(records):
+            return await self._shared(records, patient=True)
+        return await self._long_records(records)
 
     async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
         """See `Store.entries_set_aside`."""

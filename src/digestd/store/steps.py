@@ -24,7 +24,7 @@ from digestd.store import (
     writing,
 )
 from digestd.store.chunks import chunks
-from digestd.store.direct import AnyConnection, Direct
+from digestd.store.direct import AnyConnection
 from digestd.store.entries import storable_entry
 from digestd.store.outage import masked, outage
 from digestd.store.savepoint import savepoint
@@ -67,11 +67,14 @@ def record(
 
 
 def record_all(
-    connection: Direct, records: Sequence[StepRecord], now: datetime
+    connection: AnyConnection, records: Sequence[StepRecord], now: datetime
 ) -> list[Recorded | LeaseLost | Refused]:
     """What :func:`record` does with steps none of which :func:`moves`, without a savepoint for anything: an error in
     one, or an entry that the database refuses, is an error of the whole transaction."""
-    return [_record_fenced(connection, step, now) for step in records]
+    answers: dict[int, Recorded | LeaseLost | Refused] = {}
+    for index in sorted(range(len(records)), key=lambda index: records[index].source_id):
+        answers[index] = _record_fenced(connection, records[index], now)
+    return [answers[index] for index in range(len(records))]
 
 
 def moves(step: StepRecord) -> bool:

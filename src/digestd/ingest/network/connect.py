@@ -7,6 +7,7 @@ gains nothing.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ from digestd.errors import AddressRefused, BadURL, ConnectFailed, NameNotFound, 
 from digestd.ingest.network.addresses import refusal
 from digestd.ingest.network.framing import Framing
 from digestd.ingest.network.resolve import Resolver
+from digestd.ingest.network.tcp import TcpStream
 
 _HEAD_START_SECONDS = 0.25  # RFC 8305, 5: what one attempt gets before the next one starts beside it
 _WITHOUT_FAREWELL = "the connection was closed without the farewell of TLS, so something may be missing"
@@ -106,7 +108,7 @@ class TrioStream(httpcore2.AsyncNetworkStream):
     does not succeed closes it.
     """
 
-    def __init__(self, stream: trio.SocketStream | trio.SSLStream[Any]) -> None:
+    def __init__(self, stream: TcpStream | trio.SSLStream[Any]) -> None:
         self._stream = stream
         self._framing = Framing()
         self.last_read = b""
@@ -168,19 +170,24 @@ class TrioStream(httpcore2.AsyncNetworkStream):
             # Through a proxy that is itself spoken to over TLS, one TLS lies in another.
             while isinstance(stream, trio.SSLStream):
                 stream = stream.transport_stream
-            return stream.socket.fileno() < 0 or stream.socket.is_readable()
+            return stream.socket.fileno() < 0 or _is_readable(stream.socket.fileno())
         return None
 
 
-async def _connect_first(
-    addresses: Sequence[str], port: int, failures: list[OSError]
-) -> trio.SocketStream | None:
+def _is_readable(file_descriptor: int) -> bool:
+    # Not select(): it knows no file descriptor from 1024 on.
+    poll = select.poll()
+    poll.register(file_descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+async def _connect_first(addresses: Sequence[str], port: int, failures: list[OSError]) -> TcpStream | None:
     """Connect to one of `addresses`, starting the next one when the last failed or 0.25 s passed (RFC 8305).
 
     Returns None when none answers; what went wrong is appended to `failures`.
     Cancellation: closes every attempt.
     """
-    winner: trio.SocketStream | None = None
+    winner: TcpStream | None = None
 
     async def attempt(address: str, failed: trio.Event) -> None:
         nonlocal winner
@@ -210,14 +217,15 @@ async def _connect_first(
     return winner
 
 
-async def _connect_one(address: str, port: int) -> trio.SocketStream:
-    opened = trio.socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+async def _connect_one(address: str, port: int) -> TcpStream:
+    opened = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        await opened.connect((address, port))
+        opened.setblocking(False)
+        await trio.socket.from_stdlib_socket(opened).connect((address, port))
+        return TcpStream(opened)
     except BaseException:
         opened.close()
         raise
-    return trio.SocketStream(opened)
 
 
 def _interleaved(addresses: Sequence[str]) -> Sequence[str]:

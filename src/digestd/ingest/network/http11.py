@@ -1,15 +1,17 @@
-"""HTTP/1.1 over one connection of ours (RFC 9112), by h11: what httpcore2 does where no proxy stands in between,
-without its locks, each of which sends a poll round the event loop once more, and its tracing."""
+"""HTTP/1.1 over one connection of ours (RFC 9112), by h11 where it is not plain: what httpcore2 does where no proxy
+stands in between, without its locks, each of which sends a poll round the event loop once more, and its tracing."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
 import h11
 import httpcore2
 import trio
+
+from digestd.ingest.network import plain
 
 _READ_BYTES = 64 * 1024
 # What h11 may hold of a head that is not whole yet; Framing bounds it before.
@@ -29,7 +31,12 @@ class Connection(httpcore2.AsyncConnectionInterface):
         self._backend = backend
         self._ssl_context = ssl_context
         self._stream: httpcore2.AsyncNetworkStream | None = None
-        self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_INCOMPLETE_BYTES)
+        # Of an exchange that is not plain.
+        self._protocol: h11.Connection | None = None
+        # Of a plain one: what came of the body with its head, how long it is, and whether it was read to its end.
+        self._early = b""
+        self._length = 0
+        self._ended = False
         self._idle = self._closed = False
         self.was_answered = False
         """Whether the server has said anything to the last request."""
@@ -40,19 +47,17 @@ class Connection(httpcore2.AsyncConnectionInterface):
         Error handling and cancellation: the connection is closed.
         """
         self._idle = self.was_answered = False
+        self._protocol, self._ended = None, False
         try:
             if self._stream is None:
                 self._stream = await self._connected()
             await self._send(request)
-            head = await self._head()
+            status, fields = await self._head(request)
         except BaseException:
             await self.aclose()
             raise
         return httpcore2.Response(
-            head.status_code,
-            headers=head.headers.raw_items(),
-            content=_Body(self),
-            extensions={"network_stream": self._stream},
+            status, headers=fields, content=_Body(self), extensions={"network_stream": self._stream}
         )
 
     async def _connected(self) -> httpcore2.AsyncNetworkStream:
@@ -64,6 +69,17 @@ class Connection(httpcore2.AsyncConnectionInterface):
         return await stream.start_tls(self._ssl_context, host)
 
     async def _send(self, request: httpcore2.Request) -> None:
+        sent = plain.get(request.url.target, request.headers) if request.method == b"GET" else None
+        if sent is None:
+            sent = await self._judged(request)
+        assert self._stream is not None
+        # A server may refuse a request, and close, before it has read it: its answer tells why.
+        with suppress(httpcore2.WriteError):
+            await self._stream.write(sent)
+
+    async def _judged(self, request: httpcore2.Request) -> bytes:
+        """`request` as h11 sends it, who follows the exchange from then on."""
+        self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_INCOMPLETE_BYTES)
         sent = bytearray()
         try:
             asked = h11.Request(method=request.method, target=request.url.target, headers=request.headers)
@@ -73,24 +89,60 @@ class Connection(httpcore2.AsyncConnectionInterface):
             sent += self._protocol.send(h11.EndOfMessage()) or b""
         except h11.LocalProtocolError as error:
             raise httpcore2.LocalProtocolError(str(error)) from error
-        assert self._stream is not None
-        # A server may refuse a request, and close, before it has read it: its answer tells why.
-        with suppress(httpcore2.WriteError):
-            await self._stream.write(bytes(sent))
+        return bytes(sent)
 
-    async def _head(self) -> h11.Response | h11.InformationalResponse:
-        """The head of the answer; those of interim ones (RFC 9110, 15.2) are passed over, but for a switch of protocols
-        that nobody asked for."""
+    async def _head(self, request: httpcore2.Request) -> tuple[int, Sequence[tuple[bytes, bytes]]]:
+        """Status and fields of the answer; the heads of interim ones (RFC 9110, 15.2) are passed over, but for a switch
+        of protocols that nobody asked for."""
+        if self._protocol is None:
+            data = await self._read()
+            head = plain.head_of(data)
+            if head is not None:
+                self._early, self._length = data[head.size :], head.length
+                return head.status, head.fields
+            await self._judged(request)
+            self._take(data)
         while True:
-            event = await self.event()
-            if isinstance(event, h11.Response):
-                return event
-            if isinstance(event, h11.InformationalResponse) and event.status_code == 101:
-                return event
+            event = await self._event()
+            if isinstance(event, h11.Response) or (
+                isinstance(event, h11.InformationalResponse) and event.status_code == 101
+            ):
+                return event.status_code, event.headers.raw_items()
 
-    async def event(self) -> object:
-        """The next thing that the server says."""
-        assert self._stream is not None
+    def pieces(self) -> AsyncGenerator[bytes]:
+        """The body as it comes."""
+        return self._plain_pieces() if self._protocol is None else self._judged_pieces()
+
+    async def _judged_pieces(self) -> AsyncGenerator[bytes]:
+        while True:
+            event = await self._event()
+            if isinstance(event, h11.Data):
+                yield bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage) or event is h11.PAUSED:
+                return
+
+    async def _plain_pieces(self) -> AsyncGenerator[bytes]:
+        data, self._early = self._early, b""
+        received = len(data)
+        if data:
+            yield data
+        while received < self._length:
+            data = await self._read()
+            if not data:
+                # As h11 says it.
+                raise httpcore2.RemoteProtocolError(
+                    "peer closed connection without sending complete message body "
+                    f"(received {received} bytes, expected {self._length})"
+                )
+            piece = data[: self._length - received]
+            received += len(data)
+            yield piece
+        # Where more came than the answer, nothing is read from here again.
+        self._ended = received == self._length
+
+    async def _event(self) -> object:
+        """The next thing that the server says, as h11 has it."""
+        assert self._protocol is not None
         while True:
             try:
                 event = self._protocol.next_event()
@@ -98,19 +150,34 @@ class Connection(httpcore2.AsyncConnectionInterface):
                 raise httpcore2.RemoteProtocolError(str(error)) from error
             if event is not h11.NEED_DATA:
                 return event
-            data = await self._stream.read(_READ_BYTES)
-            self.was_answered = self.was_answered or bool(data)
-            if not data and self._protocol.their_state is h11.SEND_RESPONSE:
-                raise httpcore2.RemoteProtocolError("Server disconnected without sending a response.")
-            self._protocol.receive_data(data)
+            self._take(await self._read())
+
+    async def _read(self) -> bytes:
+        assert self._stream is not None
+        data = await self._stream.read(_READ_BYTES)
+        self.was_answered = self.was_answered or bool(data)
+        return data
+
+    def _take(self, data: bytes) -> None:
+        """Hand h11 what was read."""
+        assert self._protocol is not None
+        if not data and self._protocol.their_state is h11.SEND_RESPONSE:
+            raise httpcore2.RemoteProtocolError("Server disconnected without sending a response.")
+        self._protocol.receive_data(data)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether both sides have said all."""
+        if self._protocol is None:
+            return self._ended
+        return self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE
 
     async def answered(self) -> None:
         """The answer is not read any further: the connection is idle where both sides have said all, and closed
         otherwise."""
         if self._idle or self._closed:
             return
-        if self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE:
-            self._protocol.start_next_cycle()
+        if self._is_over:
             self._idle = True
         else:
             await self.aclose()
@@ -139,13 +206,8 @@ class _Body:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def __aiter__(self) -> AsyncGenerator[bytes]:
-        while True:
-            event = await self._connection.event()
-            if isinstance(event, h11.Data):
-                yield bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage) or event is h11.PAUSED:
-                return
+    def __aiter__(self) -> AsyncGenerator[bytes]:
+        return self._connection.pieces()
 
     async def aclose(self) -> None:
         await self._connection.answered()
