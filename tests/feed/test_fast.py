@@ -16,12 +16,14 @@ from feedparser.html import _cp1252
 from feedparser.sanitizer import _HTMLSanitizer
 from feedparser.urls import ACCEPTABLE_URI_SCHEMES
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from digestd.feed.fast import doubt, elements, names, values
 from digestd.feed.fast.document import read
 from digestd.feed.fast.doubt import Doubt
 from digestd.feed.lenient import read_leniently
 from digestd.feed.parse import parse_feed
+from support.composed_feeds import composed
 from support.corpus import corpus_path
 from support.feed_comparison import URL, by_feedparser, verdict
 from support.feed_documents import feeds, tampered
@@ -96,6 +98,34 @@ def test_many_generated_feeds_are_read_alike(body: bytes) -> None:
     verdict(body)
 
 
+# Shorter plans hold too little to get in each other's way.
+PLANS = st.binary(min_size=30, max_size=300)
+
+
+def composed_verdicts(examples: int) -> Counter[str]:
+    """The verdicts on so many feeds that hypothesis plans byte by byte."""
+    verdicts = Counter[str]()
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(PLANS)
+    def compare(plan: bytes) -> None:
+        verdicts[verdict(*composed(plan))] += 1
+
+    compare()
+    return verdicts
+
+
+def test_composed_feeds_are_read_alike() -> None:
+    verdicts = composed_verdicts(400)
+    assert verdicts["same"] > 0.4 * verdicts.total(), verdicts
+
+
+@pytest.mark.slow
+def test_tens_of_thousands_of_composed_feeds_are_read_alike() -> None:
+    verdicts = composed_verdicts(30_000)
+    assert verdicts["same"] > 0.4 * verdicts.total(), verdicts
+
+
 def tampered_verdicts(times: int, most_bytes: int) -> Counter[str]:
     bodies = [body for _, body in files("feeds-real", most_bytes) if _is_xml(body)]
     chances = (Random(seed) for seed in range(times))
@@ -124,7 +154,6 @@ def test_everything_that_feedparser_does_something_about_is_known_here() -> None
         "itunes_explicit",
         "itunes_keywords",
         "media_keywords",
-        "psc_chapters",
         "textInput",
     }
     assert handlers("_end_") - set(elements.ENDS) == only_end_text

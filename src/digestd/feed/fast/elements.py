@@ -210,6 +210,21 @@ def _start_owned_image(state: State, attributes: Attributes) -> None:
         state.context()["image"] = {}
 
 
+def _start_chapters(state: State, attributes: Attributes) -> None:
+    if "psc_chapters" not in state.context():
+        state.in_chapters = True
+        state.context()["psc_chapters"] = True
+
+
+def _end_chapters(state: State) -> None:
+    state.in_chapters = False
+
+
+def _start_chapter(state: State, attributes: Attributes) -> None:
+    if state.in_chapters and not ("start" in attributes and "psc_chapters" in state.context()):
+        raise Doubt("a chapter without a place")
+
+
 def _content(element: str) -> tuple[Start, End]:
     """What may be markup, and is of no use."""
 
@@ -312,7 +327,9 @@ STARTS: Mapping[str, Start] = {
     "channel": _start_channel,
     **dict.fromkeys(("itunes_image", "itunes_link"), _start_owned_image),
     **dict.fromkeys(("cloud", "media_group", "media_content"), _nothing),
-    **dict.fromkeys(("psc_chapters", "psc_chapter", "georssgeom"), _doubt),
+    "psc_chapters": _start_chapters,
+    "psc_chapter": _start_chapter,
+    "georssgeom": _doubt,
     **dict.fromkeys((f"gml_{name}" for name in ("point", "linestring", "polygon", "exterior")), _doubt),
     **dict.fromkeys((f"gml_{name}" for name in ("linearring", "pos", "poslist")), _doubt),
 }
@@ -323,6 +340,7 @@ ENDS: Mapping[str, End] = {
     **people.ENDS,
     **links.ENDS,
     **dict.fromkeys(("feed", "channel"), _end_feed),
+    "psc_chapters": _end_chapters,
     "geom": _doubt_end,
     **dict.fromkeys((f"gml_{name}" for name in ("point", "linestring", "polygon", "exterior")), _doubt_end),
     **dict.fromkeys((f"gml_{name}" for name in ("linearring", "pos", "poslist")), _doubt_end),
