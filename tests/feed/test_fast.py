@@ -177,6 +177,12 @@ def test_what_feedparser_knows_is_known_here() -> None:
         (rss("<item>"), "not well-formed"),
         (rss("<x:item/>"), "not well-formed"),
         ("<!DOCTYPE rss [<!ENTITY a 'b'>]>" + rss("&a;"), "a document type"),
+        ("<?xml version='1.0'?><!DOCTYPE rss>" + rss(""), "a document type"),
+        ("<!doctype rss>" + rss(""), "a document type"),
+        ("<!DOCTYPE html>" + rss(""), "a document type"),
+        ("<!DOCTYPE rss>" + " " * 1_000 + rss(""), "a document type"),
+        ("<!DOCTYPE rss [<!ELEMENT rss ANY>]>" + rss(""), "not well-formed"),
+        ("<!DOCTYPE rss SYSTEM 'a'>" + rss("&nbsp;"), "not well-formed"),
         ("<!-- <!ENTITY a 'b'> -->" + rss(""), "a document type"),
         ("<html/>", "an unknown root"),
         ("<channel><item/></channel>", "an unknown root"),
@@ -188,6 +194,15 @@ def test_what_feedparser_knows_is_known_here() -> None:
         (rss("<item><title type='image/png'>eA==</title></item>"), "content in base64"),
         (rss("<item><title mode='base64'>eA==</title></item>"), "content in base64"),
         (rss("<item><description><svg/></description></item>"), "SVG or MathML"),
+        (
+            rss("<item><description type='application/xml'><div>a</div></description></item>"),
+            "elements in XML that is no XHTML",
+        ),
+        (rss("<psc_chapters><psc_chapter/></psc_chapters>"), "a chapter without a place"),
+        (
+            rss("<psc_chapters><item><psc_chapter start=''/></item></psc_chapters>"),
+            "a chapter without a place",
+        ),
         (rss("<item><a/></item>", "xmlns='urn:a\u00a0b'"), "white space in a namespace"),
         (rss("<item><links/></item>"), "an element by the name of a structure"),
         (rss("<item><media_player><b/></media_player></item>"), "an element in one that holds text"),
@@ -245,6 +260,7 @@ LONG = {
     "text": rss(f"<title>{'&amp;&lt;/' * 100_000}</title>"),
     "references": rss(f"<title>{'&#38;' * 300_000}</title>"),
     "joined": rss("<item>" + "<link>/../../a/../b</link>" * 10_000 + "</item>"),
+    "a head": "<!--" + "\n" * 1_000_000 + "<!DOCTYPE" * 100_000 + "-->" + rss(""),
     "written again": rss("<item>" + "<title>é</title>" * 20_000 + "</item>"),
 }
 

@@ -186,6 +186,16 @@ ACCIDENTS = {
     ),
     "no text in base64": entry("<content type='application/pdf' src='u'/><title>a</title>"),
     "a declaration that is no such": "<?xml-stylesheet href='a'?>" + item("<title>a</title>"),
+    "a document type": "<?xml version='1.0'?>\n<!DOCTYPE rss PUBLIC '-//Netscape//DTD RSS 0.91//EN' 'd'>\n"
+    + item("<title>a</title>"),
+    "a document type that is empty": "<!DOCTYPE feed [ ]>" + entry("<title>a</title>"),
+    "a document type that says nothing": " <!-- a -->\n <!DOCTYPE rss>" + item("<title>a</title>"),
+    "a document type in a comment": "<!--\n<!DOCTYPE a>\n<!DOCTYPE netscape>-->" + item("<title>a</title>"),
+    "chapters": item(
+        "<psc:chapters><psc:chapter start='0:00'>x</psc:chapter>y</psc:chapters><psc:chapter/><title>a</title>"
+        "<psc:chapters/><psc:chapter/>",
+        names="xmlns:psc='http://podlove.org/simple-chapters'",
+    ),
     "another version of XML": "<?xml version='1.1' encoding='utf-16'?>" + item("<title>a</title>"),
 }
 
