@@ -60,6 +60,10 @@ ACCIDENTS = {
     "a source is somebody else's": item(
         "<source url='u'>s<title>b</title><link>c</link></source><title>a</title>"
     ),
+    "what a source said is forgotten": item(
+        "<source><summary>a</summary></source><source><summary>b</summary></source>"
+        "<description>c</description><description>d</description>"
+    ),
     "the title of an image of the feed": item(
         "", "<image><title>i</title><url>u</url></image><title>f</title>"
     ),
@@ -111,6 +115,11 @@ ACCIDENTS = {
         "<itunes:owner><itunes:name>O</itunes:name><itunes:email>o@p.example</itunes:email></itunes:owner>",
     ),
     "of an item too": item("<author>A</author><itunes:owner><itunes:name>O</itunes:name></itunes:owner>"),
+    "of an item by his address": item(
+        "<author>A</author>"
+        "<itunes:owner><itunes:email>o@p.example</itunes:email><itunes:name>O</itunes:name></itunes:owner>"
+    ),
+    "an address written twice": item("<author>a@b.example (A) a@b.example</author>"),
     "authors of Atom": entry(
         "<author><name>A</name><email>a@b.example</email></author><author><uri>u</uri></author><author><name>B</name></author>"
     ),

@@ -75,6 +75,12 @@ _INLINE = (
     *("b", "p", "div", "br", "img", "a", "h:div", "h:p", "h:b", "x:i", "DIV", "P", "span", "h:a", "table", "x:div"),
 )  # fmt: skip
 
+_PEOPLE = (
+    "<author><name>{}</name><email>{}</email></author>",
+    "<itunes:owner><itunes:email>{}</itunes:email><itunes:name>{}</itunes:name></itunes:owner>",
+    "<author>{}<uri>{}</uri></author>",
+    "<contributor><name>{}</name><email>{}</email></contributor>",
+)
 _CHARACTERS = (
     *("word", "word two", " ", "\n  ", "\t", "", "\r\n", "true", "daily", "60", "0", "-1", "en", "de_AT", "x" * 300),
     *("&lt;b>x&lt;/b>", "&lt;div>y&lt;/div>", "&lt;/p>", "&#60;i&#62;", "&lt;", "&gt;", "&quot;q&apos;", "&amp;lt;"),
@@ -243,7 +249,7 @@ def _steps(plan: Iterator[int], still_open: list[str]) -> Iterator[str]:
             still_open.append("entry" if still_open[0].endswith("feed") else "item")
             yield f"<{still_open[-1]}{_written(_attributes(plan, _OF_HOLDERS) if step < 170 else {})}>"
         elif step < 195:
-            yield f"<author><name>{_character(plan)}</name><email>{_character(plan)}</email></author>"
+            yield _one(_PEOPLE, plan).format(_character(plan), _character(plan))
         else:
             names = _INLINE if in_text and step < 250 else (_TEXTS if step < 220 else _HOLDERS)
             if names is _TEXTS and not in_text:

@@ -36,7 +36,9 @@ def verdict(body: bytes, url: str = URL, content_type: str | None = None) -> str
     assert _found(text, url, 1 + len(body) % _MOST_CHARACTERS) == found
     if isinstance(found, str):
         if mend(raw) != text:
-            assert result(parse_feed, body, url, content_type) == result(by_feedparser, body, url, content_type)
+            assert result(parse_feed, body, url, content_type) == result(
+                by_feedparser, body, url, content_type
+            )
         return found
     expected = read_leniently(text, url)
     assert not expected["bozo"], expected["bozo_exception"]
