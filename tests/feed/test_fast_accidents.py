@@ -46,6 +46,7 @@ ACCIDENTS = {
         f"<m:creator>A</m:creator><b xmlns:dc='{MEDIA}'/><m:creator>B</m:creator>",
         names=f"xmlns:m='{DUBLIN_CORE}'",
     ),
+    "and loses later": item(f"<dc:creator>A</dc:creator><b xmlns:dc='{MEDIA}'/><dc:creator>B</dc:creator>"),
     "and one that lost its prefix": item(
         "<n:title>a</n:title><b xmlns:n='urn:m'/><n:title>b</n:title>", names="xmlns:n='urn:n'"
     ),
@@ -56,6 +57,9 @@ ACCIDENTS = {
     "the later title at one depth": item("<title>a</title><dc:title>b</dc:title><title/>"),
     "an image begins titles anew": item(
         "<title>a</title><image><title>b</title><link>c</link></image><title>d</title>"
+    ),
+    "an image holds what has a prefix": item(
+        "", "<title>f</title><image><x:a/><title>i</title></image><link>/f</link>"
     ),
     "a source is somebody else's": item(
         "<source url='u'>s<title>b</title><link>c</link></source><title>a</title>"
@@ -85,6 +89,7 @@ ACCIDENTS = {
         "<description>a<div>b</div></description><title>t</title><title>u</title>"
     ),
     "one div of XHTML goes": entry(f"<content type='xhtml'><div {XHTML}>a<p>b</p></div></content>"),
+    "it stays in RSS": item(f"<body {XHTML}><div>a</div></body>"),
     "two stay": entry(f"<content type='xhtml'><div {XHTML}>a</div><div {XHTML}>b</div></content>"),
     "with white space around": entry(f"<content type='xhtml'>\n <div {XHTML} class='c'>a</div>\n </content>"),
     "divs in divs": entry(f"<content type='xhtml'><div {XHTML}><div>a</div><br/></div></content>"),
@@ -139,6 +144,7 @@ ACCIDENTS = {
         "<link href='a'/><link rel='self' href='b'/><link type='text/plain' href='c'/><link rel='ALTERNATE' href='d'/>"
     ),
     "a link in a text": item("<link>http:////a.example//b</link><link/><link> </link>"),
+    "a link escaped twice": item("<link>/a?b=1&amp;amp;c=2&amp;d;e</link>"),
     "a link that is none": item("<link>http://[bad</link><link href='http://[bad'/>"),
     "a link has a URL": item("<link url='u' href='h'/><enclosure url='e'/><link>t</link>"),
     "an empty one": item("<link href=''/>"),
@@ -168,6 +174,7 @@ ACCIDENTS = {
     "a namespace is never forgotten": item(
         "<n:foo xmlns:n='urn:n'>a</n:foo><foo xmlns='urn:n'>b</foo><description>c</description>"
     ),
+    "a version under a prefix": item("<a/>", names="xmlns:n='http://my.netscape.com/rdf/simple/0.9/'"),
     "names in capitals": item("<TITLE>a</TITLE><PubDate>2020-01-10</PubDate>"),
     "any namespace of Userland": item("<title>a</title>", names="xmlns='http://backend.userland.com/rss2'"),
     "Atom before RSS": f"<rss xmlns:a='{ATOM}' version='0.91'>"
