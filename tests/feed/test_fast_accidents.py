@@ -76,6 +76,7 @@ ACCIDENTS = {
         "<description>a</description><content:encoded>c</content:encoded><description>b</description>"
     ),
     "content is the summary": item("<content:encoded>c</content:encoded>"),
+    "unless it is XML": entry("<content type='application/xml'>a</content>"),
     "a summary of itunes before": item("<itunes:summary>a</itunes:summary><description>b</description>"),
     "a summary of the feed": item(
         "<description>b</description>", "<itunes:summary>a</itunes:summary><description>d</description>"
@@ -159,6 +160,7 @@ ACCIDENTS = {
         "<title>a</title><summary xml:lang=''>b</summary><content lang='en_US'>c</content>",
         "xml:lang='de_AT'",
     ),
+    "the language of RSS": item("<title>a</title>", attributes="xml:lang='de_AT'"),
     "a language of its own": item("<dc:language>fr</dc:language><title>a</title>", "<language>de</language>"),
     "a prefix that means another": item(
         "<dc:title>a</dc:title>",

@@ -196,14 +196,6 @@ def _end_category(state: State) -> None:
         raise Doubt("a category that ended elsewhere")
 
 
-def _start_language(state: State, attributes: Attributes) -> None:
-    state.push("language")
-
-
-def _end_language(state: State) -> None:
-    state.language = state.pop("language")
-
-
 def _start_owned_image(state: State, attributes: Attributes) -> None:
     state.push("itunes_image", kept=False)
     if attributes.get("href") or attributes.get("url"):
@@ -278,8 +270,7 @@ _PAIRS: Mapping[str, tuple[Start, End]] = {
     "image": (_start_image, _end_image),
     "textinput": (_start_text_input, _end_text_input),
     "source": (_start_source, _end_source),
-    "language": (_start_language, _end_language),
-    "dc_language": (_start_language, _end_language),
+    **dict.fromkeys(("language", "dc_language"), _text("language")),
     "summary": (_start_summary, _end_summary),
     "itunes_summary": (_start_summary, _end_summary),
     "abstract": (_start_abstract, _end_description),
