@@ -86,6 +86,8 @@ ACCIDENTS = {
     ),
     "a body": item("<body xmlns='http://www.w3.org/1999/xhtml'>a <b>c</b></body>"),
     "markup in a text": item("<title>a <b class='c' D='&quot;&lt;'>b</b> &amp; c</title>"),
+    "types in capitals in markup": item("<title>a <b type='B' rel='C'>b</b></title>"),
+    "text outside of the channel": "<rss><title>t</title><ttl>5</ttl><channel><item/></channel><title>u</title></rss>",
     "a div in HTML never counts": item(
         "<description>a<div>b</div></description><title>t</title><title>u</title>"
     ),
