@@ -146,6 +146,16 @@ ACCIDENTS = {
     "the last link that is one": entry(
         "<link href='a'/><link rel='self' href='b'/><link type='text/plain' href='c'/><link rel='ALTERNATE' href='d'/>"
     ),
+    "unless it leads to no page": entry("<link href='a'/><link type='text/plain' href='b'/>"),
+    "a link that outlives its image": item(
+        "<link>/l</link><creativeCommons:license>c</creativeCommons:license><image><link>/i<b/></link></image>"
+    ),
+    "or comes after what is attached": item(
+        "<link>/l</link><enclosure url='e'/><image><link>/i<b/></link></image>"
+    ),
+    "a link of an image is the feed's": item(
+        "<image><link href='/i'/></image><guid>http://a.example/1</guid>", "<image><url>u</url></image>"
+    ),
     "a link in a text": item("<link>http:////a.example//b</link><link/><link> </link>"),
     "a link escaped twice": item("<link>/a?b=1&amp;amp;c=2&amp;d;e</link>"),
     "a link that is none": item("<link>http://[bad</link><link href='http://[bad'/>"),
@@ -198,6 +208,7 @@ ACCIDENTS = {
     ),
     "an unknown one with attributes": item("<x:foo>a<x:foo y='z'/>b</x:foo><title>c</title>"),
     "a width that is none": item("", "<image><width>w</width><height>1</height><url>u</url></image>"),
+    "a text input ends with what is in it": item("", "<textInput><b/><title>t</title></textInput>"),
     "a text input": item(
         "", "<textInput><title>t</title><name>n</name><link>l</link></textInput><title>f</title>"
     ),
