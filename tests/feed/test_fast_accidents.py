@@ -115,6 +115,7 @@ ACCIDENTS = {
     "Windows-1252 as Latin-1": item("<title>&#146;é&#x85;</title>"),
     "the detail of an author is another's": item("<author>X</author><author><a:name>Y</a:name></author>"),
     "an author in two forms": item("<author>a@b.example (A)</author><dc:creator>B</dc:creator>"),
+    "an author in two brackets": item("<author>((A)) a@b.example</author>"),
     "an address with a subject": item("<author>A &lt;a@b.example?subject=x> &lt;></author>"),
     "an address in brackets": item("<author>(a.b+c@[1.2.3.4])</author>"),
     "no author": item("<author/>"),
@@ -188,6 +189,13 @@ ACCIDENTS = {
     "a namespace is never forgotten": item(
         "<n:foo xmlns:n='urn:n'>a</n:foo><foo xmlns='urn:n'>b</foo><description>c</description>"
     ),
+    "another one of Userland by a known prefix": item(
+        "<m:creator>A</m:creator>",
+        names=f"xmlns:dc='http://backend.userland.com/rss2' xmlns:m='{DUBLIN_CORE}'",
+    ),
+    "a namespace with a prefix and without": item(
+        "<title xmlns='urn:n' xmlns:n='urn:n'>a</title><title>b</title>"
+    ),
     "a version under a prefix": item("<a/>", names="xmlns:n='http://my.netscape.com/rdf/simple/0.9/'"),
     "names in capitals": item("<TITLE>a</TITLE><PubDate>2020-01-10</PubDate>"),
     "any namespace of Userland": item("<title>a</title>", names="xmlns='http://backend.userland.com/rss2'"),
@@ -212,10 +220,12 @@ ACCIDENTS = {
     "a text input": item(
         "", "<textInput><title>t</title><name>n</name><link>l</link></textInput><title>f</title>"
     ),
+    "text by its old name": entry("<title type='plain'>a &lt;b></title>"),
     "types in capitals": entry(
         "<title type='HTML'>a &lt;b>c&lt;/b></title><summary type='TEXT/HTML'>d</summary>"
     ),
     "no text in base64": entry("<content type='application/pdf' src='u'/><title>a</title>"),
+    "RDF that is no feed": "<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'/>",
     "a declaration that is no such": "<?xml-stylesheet href='a'?>" + item("<title>a</title>"),
     "a document type": "<?xml version='1.0'?>\n<!DOCTYPE rss PUBLIC '-//Netscape//DTD RSS 0.91//EN' 'd'>\n"
     + item("<title>a</title>"),

@@ -274,7 +274,7 @@ class State:
             if name.tag in ("xhtml:div", "div"):
                 return True
             self._become_xhtml()
-        self._add(f"</{name.inner_end}>")
+        self._add(f"</{name.inner}>")
         return False
 
     def _become_xhtml(self) -> None:
