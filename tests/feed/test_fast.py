@@ -122,6 +122,7 @@ def test_composed_feeds_are_read_alike() -> None:
 
 @pytest.mark.slow
 def test_tens_of_thousands_of_composed_feeds_are_read_alike() -> None:
+    """Two minutes of a processor."""
     verdicts = composed_verdicts(30_000)
     assert verdicts["same"] > 0.4 * verdicts.total(), verdicts
 
