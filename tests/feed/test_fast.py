@@ -206,6 +206,10 @@ def test_what_feedparser_knows_is_known_here() -> None:
         ),
         (rss("<item><a/></item>", "xmlns='urn:a\u00a0b'"), "white space in a namespace"),
         (rss("<item><links/></item>"), "an element by the name of a structure"),
+        (
+            rss("<publisher a='b'/><webMaster/>"),
+            "attributes in the place of a text",
+        ),
         (rss("<item><media_player><b/></media_player></item>"), "an element in one that holds text"),
         (rss("<item><textInput/></item>"), "a text input of an entry"),
         (

@@ -132,6 +132,9 @@ ACCIDENTS = {
     "authors of Atom": entry(
         "<author><name>A</name><email>a@b.example</email></author><author><uri>u</uri></author><author><name>B</name></author>"
     ),
+    "a publisher by his own name": item(
+        "<publisher>P</publisher><dc:publisher>Q</dc:publisher>", "<publisher>P</publisher><webMaster/>"
+    ),
     "contributors are none": entry(
         "<contributor><name>C</name></contributor><author><name>A</name></author>"
     ),

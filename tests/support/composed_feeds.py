@@ -58,7 +58,7 @@ _LINES = (
     *("sy:updateFrequency", "podcast:guid", "podcast:person", "slash:comments", "psc:chapters", "psc:chapter"),
     *("atom:link", "atom:title", "atom:id", "atom:updated", "atom:name", "atom:author", "x:title", "x:y", "TITLE"),
     *("PubDate", "width", "height", "image", "textInput", "textinput", "links"),
-    *("author_detail", "content_encoded", "dc_creator", "rdf:value", "href", "gml:pos"),
+    *("author_detail", "content_encoded", "dc_creator", "rdf:value", "href", "gml:pos", "publisher"),
 )  # fmt: skip
 _TEXTS = (
     *("description", "description", "description", "summary", "summary", "content", "content", "content:encoded"),

@@ -202,6 +202,9 @@ class State:
         if not attributes:
             self.push(key)
             return
+        if key == "publisher":
+            # feedparser would look for an address in them.
+            raise Doubt("attributes in the place of a text")
         context = self.context()
         if key in _KEPT:
             # There it stands with its attributes, which are no text.
