@@ -16,12 +16,14 @@ from feedparser.html import _cp1252
 from feedparser.sanitizer import _HTMLSanitizer
 from feedparser.urls import ACCEPTABLE_URI_SCHEMES
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from digestd.feed.fast import doubt, elements, names, values
 from digestd.feed.fast.document import read
 from digestd.feed.fast.doubt import Doubt
 from digestd.feed.lenient import read_leniently
 from digestd.feed.parse import parse_feed
+from support.composed_feeds import composed
 from support.corpus import corpus_path
 from support.feed_comparison import URL, by_feedparser, verdict
 from support.feed_documents import feeds, tampered
@@ -96,6 +98,35 @@ def test_many_generated_feeds_are_read_alike(body: bytes) -> None:
     verdict(body)
 
 
+# Shorter plans hold too little to get in each other's way.
+PLANS = st.binary(min_size=30, max_size=300)
+
+
+def composed_verdicts(examples: int) -> Counter[str]:
+    """The verdicts on so many feeds that hypothesis plans byte by byte."""
+    verdicts = Counter[str]()
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(PLANS)
+    def compare(plan: bytes) -> None:
+        verdicts[verdict(*composed(plan))] += 1
+
+    compare()
+    return verdicts
+
+
+def test_composed_feeds_are_read_alike() -> None:
+    verdicts = composed_verdicts(400)
+    assert verdicts["same"] > 0.4 * verdicts.total(), verdicts
+
+
+@pytest.mark.slow
+def test_tens_of_thousands_of_composed_feeds_are_read_alike() -> None:
+    """Two minutes of a processor."""
+    verdicts = composed_verdicts(30_000)
+    assert verdicts["same"] > 0.4 * verdicts.total(), verdicts
+
+
 def tampered_verdicts(times: int, most_bytes: int) -> Counter[str]:
     bodies = [body for _, body in files("feeds-real", most_bytes) if _is_xml(body)]
     chances = (Random(seed) for seed in range(times))
@@ -124,7 +155,6 @@ def test_everything_that_feedparser_does_something_about_is_known_here() -> None
         "itunes_explicit",
         "itunes_keywords",
         "media_keywords",
-        "psc_chapters",
         "textInput",
     }
     assert handlers("_end_") - set(elements.ENDS) == only_end_text
@@ -148,6 +178,12 @@ def test_what_feedparser_knows_is_known_here() -> None:
         (rss("<item>"), "not well-formed"),
         (rss("<x:item/>"), "not well-formed"),
         ("<!DOCTYPE rss [<!ENTITY a 'b'>]>" + rss("&a;"), "a document type"),
+        ("<?xml version='1.0'?><!DOCTYPE rss>" + rss(""), "a document type"),
+        ("<!doctype rss>" + rss(""), "a document type"),
+        ("<!DOCTYPE html>" + rss(""), "a document type"),
+        ("<!DOCTYPE rss>" + " " * 1_000 + rss(""), "a document type"),
+        ("<!DOCTYPE rss [<!ELEMENT rss ANY>]>" + rss(""), "not well-formed"),
+        ("<!DOCTYPE rss SYSTEM 'a'>" + rss("&nbsp;"), "not well-formed"),
         ("<!-- <!ENTITY a 'b'> -->" + rss(""), "a document type"),
         ("<html/>", "an unknown root"),
         ("<channel><item/></channel>", "an unknown root"),
@@ -159,8 +195,21 @@ def test_what_feedparser_knows_is_known_here() -> None:
         (rss("<item><title type='image/png'>eA==</title></item>"), "content in base64"),
         (rss("<item><title mode='base64'>eA==</title></item>"), "content in base64"),
         (rss("<item><description><svg/></description></item>"), "SVG or MathML"),
+        (
+            rss("<item><description type='application/xml'><div>a</div></description></item>"),
+            "elements in XML that is no XHTML",
+        ),
+        (rss("<psc_chapters><psc_chapter/></psc_chapters>"), "a chapter without a place"),
+        (
+            rss("<psc_chapters><item><psc_chapter start=''/></item></psc_chapters>"),
+            "a chapter without a place",
+        ),
         (rss("<item><a/></item>", "xmlns='urn:a\u00a0b'"), "white space in a namespace"),
         (rss("<item><links/></item>"), "an element by the name of a structure"),
+        (
+            rss("<publisher a='b'/><webMaster/>"),
+            "attributes in the place of a text",
+        ),
         (rss("<item><media_player><b/></media_player></item>"), "an element in one that holds text"),
         (rss("<item><textInput/></item>"), "a text input of an entry"),
         (
@@ -216,6 +265,7 @@ LONG = {
     "text": rss(f"<title>{'&amp;&lt;/' * 100_000}</title>"),
     "references": rss(f"<title>{'&#38;' * 300_000}</title>"),
     "joined": rss("<item>" + "<link>/../../a/../b</link>" * 10_000 + "</item>"),
+    "a head": "<!--" + "\n" * 1_000_000 + "<!DOCTYPE" * 100_000 + "-->" + rss(""),
     "written again": rss("<item>" + "<title>é</title>" * 20_000 + "</item>"),
 }
 

@@ -46,6 +46,7 @@ ACCIDENTS = {
         f"<m:creator>A</m:creator><b xmlns:dc='{MEDIA}'/><m:creator>B</m:creator>",
         names=f"xmlns:m='{DUBLIN_CORE}'",
     ),
+    "and loses later": item(f"<dc:creator>A</dc:creator><b xmlns:dc='{MEDIA}'/><dc:creator>B</dc:creator>"),
     "and one that lost its prefix": item(
         "<n:title>a</n:title><b xmlns:n='urn:m'/><n:title>b</n:title>", names="xmlns:n='urn:n'"
     ),
@@ -57,8 +58,15 @@ ACCIDENTS = {
     "an image begins titles anew": item(
         "<title>a</title><image><title>b</title><link>c</link></image><title>d</title>"
     ),
+    "an image holds what has a prefix": item(
+        "", "<title>f</title><image><x:a/><title>i</title></image><link>/f</link>"
+    ),
     "a source is somebody else's": item(
         "<source url='u'>s<title>b</title><link>c</link></source><title>a</title>"
+    ),
+    "what a source said is forgotten": item(
+        "<source><summary>a</summary></source><source><summary>b</summary></source>"
+        "<description>c</description><description>d</description>"
     ),
     "the title of an image of the feed": item(
         "", "<image><title>i</title><url>u</url></image><title>f</title>"
@@ -68,6 +76,7 @@ ACCIDENTS = {
         "<description>a</description><content:encoded>c</content:encoded><description>b</description>"
     ),
     "content is the summary": item("<content:encoded>c</content:encoded>"),
+    "unless it is XML": entry("<content type='application/xml'>a</content>"),
     "a summary of itunes before": item("<itunes:summary>a</itunes:summary><description>b</description>"),
     "a summary of the feed": item(
         "<description>b</description>", "<itunes:summary>a</itunes:summary><description>d</description>"
@@ -77,10 +86,13 @@ ACCIDENTS = {
     ),
     "a body": item("<body xmlns='http://www.w3.org/1999/xhtml'>a <b>c</b></body>"),
     "markup in a text": item("<title>a <b class='c' D='&quot;&lt;'>b</b> &amp; c</title>"),
+    "types in capitals in markup": item("<title>a <b type='B' rel='C'>b</b></title>"),
+    "text outside of the channel": "<rss><title>t</title><ttl>5</ttl><channel><item/></channel><title>u</title></rss>",
     "a div in HTML never counts": item(
         "<description>a<div>b</div></description><title>t</title><title>u</title>"
     ),
     "one div of XHTML goes": entry(f"<content type='xhtml'><div {XHTML}>a<p>b</p></div></content>"),
+    "it stays in RSS": item(f"<body {XHTML}><div>a</div></body>"),
     "two stay": entry(f"<content type='xhtml'><div {XHTML}>a</div><div {XHTML}>b</div></content>"),
     "with white space around": entry(f"<content type='xhtml'>\n <div {XHTML} class='c'>a</div>\n </content>"),
     "divs in divs": entry(f"<content type='xhtml'><div {XHTML}><div>a</div><br/></div></content>"),
@@ -103,6 +115,7 @@ ACCIDENTS = {
     "Windows-1252 as Latin-1": item("<title>&#146;é&#x85;</title>"),
     "the detail of an author is another's": item("<author>X</author><author><a:name>Y</a:name></author>"),
     "an author in two forms": item("<author>a@b.example (A)</author><dc:creator>B</dc:creator>"),
+    "an author in two brackets": item("<author>((A)) a@b.example</author>"),
     "an address with a subject": item("<author>A &lt;a@b.example?subject=x> &lt;></author>"),
     "an address in brackets": item("<author>(a.b+c@[1.2.3.4])</author>"),
     "no author": item("<author/>"),
@@ -111,8 +124,16 @@ ACCIDENTS = {
         "<itunes:owner><itunes:name>O</itunes:name><itunes:email>o@p.example</itunes:email></itunes:owner>",
     ),
     "of an item too": item("<author>A</author><itunes:owner><itunes:name>O</itunes:name></itunes:owner>"),
+    "of an item by his address": item(
+        "<author>A</author>"
+        "<itunes:owner><itunes:email>o@p.example</itunes:email><itunes:name>O</itunes:name></itunes:owner>"
+    ),
+    "an address written twice": item("<author>a@b.example (A) a@b.example</author>"),
     "authors of Atom": entry(
         "<author><name>A</name><email>a@b.example</email></author><author><uri>u</uri></author><author><name>B</name></author>"
+    ),
+    "a publisher by his own name": item(
+        "<publisher>P</publisher><dc:publisher>Q</dc:publisher>", "<publisher>P</publisher><webMaster/>"
     ),
     "contributors are none": entry(
         "<contributor><name>C</name></contributor><author><name>A</name></author>"
@@ -129,7 +150,18 @@ ACCIDENTS = {
     "the last link that is one": entry(
         "<link href='a'/><link rel='self' href='b'/><link type='text/plain' href='c'/><link rel='ALTERNATE' href='d'/>"
     ),
+    "unless it leads to no page": entry("<link href='a'/><link type='text/plain' href='b'/>"),
+    "a link that outlives its image": item(
+        "<link>/l</link><creativeCommons:license>c</creativeCommons:license><image><link>/i<b/></link></image>"
+    ),
+    "or comes after what is attached": item(
+        "<link>/l</link><enclosure url='e'/><image><link>/i<b/></link></image>"
+    ),
+    "a link of an image is the feed's": item(
+        "<image><link href='/i'/></image><guid>http://a.example/1</guid>", "<image><url>u</url></image>"
+    ),
     "a link in a text": item("<link>http:////a.example//b</link><link/><link> </link>"),
+    "a link escaped twice": item("<link>/a?b=1&amp;amp;c=2&amp;d;e</link>"),
     "a link that is none": item("<link>http://[bad</link><link href='http://[bad'/>"),
     "a link has a URL": item("<link url='u' href='h'/><enclosure url='e'/><link>t</link>"),
     "an empty one": item("<link href=''/>"),
@@ -144,6 +176,7 @@ ACCIDENTS = {
         "<title>a</title><summary xml:lang=''>b</summary><content lang='en_US'>c</content>",
         "xml:lang='de_AT'",
     ),
+    "the language of RSS": item("<title>a</title>", attributes="xml:lang='de_AT'"),
     "a language of its own": item("<dc:language>fr</dc:language><title>a</title>", "<language>de</language>"),
     "a prefix that means another": item(
         "<dc:title>a</dc:title>",
@@ -159,6 +192,14 @@ ACCIDENTS = {
     "a namespace is never forgotten": item(
         "<n:foo xmlns:n='urn:n'>a</n:foo><foo xmlns='urn:n'>b</foo><description>c</description>"
     ),
+    "another one of Userland by a known prefix": item(
+        "<m:creator>A</m:creator>",
+        names=f"xmlns:dc='http://backend.userland.com/rss2' xmlns:m='{DUBLIN_CORE}'",
+    ),
+    "a namespace with a prefix and without": item(
+        "<title xmlns='urn:n' xmlns:n='urn:n'>a</title><title>b</title>"
+    ),
+    "a version under a prefix": item("<a/>", names="xmlns:n='http://my.netscape.com/rdf/simple/0.9/'"),
     "names in capitals": item("<TITLE>a</TITLE><PubDate>2020-01-10</PubDate>"),
     "any namespace of Userland": item("<title>a</title>", names="xmlns='http://backend.userland.com/rss2'"),
     "Atom before RSS": f"<rss xmlns:a='{ATOM}' version='0.91'>"
@@ -178,14 +219,27 @@ ACCIDENTS = {
     ),
     "an unknown one with attributes": item("<x:foo>a<x:foo y='z'/>b</x:foo><title>c</title>"),
     "a width that is none": item("", "<image><width>w</width><height>1</height><url>u</url></image>"),
+    "a text input ends with what is in it": item("", "<textInput><b/><title>t</title></textInput>"),
     "a text input": item(
         "", "<textInput><title>t</title><name>n</name><link>l</link></textInput><title>f</title>"
     ),
+    "text by its old name": entry("<title type='plain'>a &lt;b></title>"),
     "types in capitals": entry(
         "<title type='HTML'>a &lt;b>c&lt;/b></title><summary type='TEXT/HTML'>d</summary>"
     ),
     "no text in base64": entry("<content type='application/pdf' src='u'/><title>a</title>"),
+    "RDF that is no feed": "<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'/>",
     "a declaration that is no such": "<?xml-stylesheet href='a'?>" + item("<title>a</title>"),
+    "a document type": "<?xml version='1.0'?>\n<!DOCTYPE rss PUBLIC '-//Netscape//DTD RSS 0.91//EN' 'd'>\n"
+    + item("<title>a</title>"),
+    "a document type that is empty": "<!DOCTYPE feed [ ]>" + entry("<title>a</title>"),
+    "a document type that says nothing": " <!-- a -->\n <!DOCTYPE rss>" + item("<title>a</title>"),
+    "a document type in a comment": "<!--\n<!DOCTYPE a>\n<!DOCTYPE netscape>-->" + item("<title>a</title>"),
+    "chapters": item(
+        "<psc:chapters><psc:chapter start='0:00'>x</psc:chapter>y</psc:chapters><psc:chapter/><title>a</title>"
+        "<psc:chapters/><psc:chapter/>",
+        names="xmlns:psc='http://podlove.org/simple-chapters'",
+    ),
     "another version of XML": "<?xml version='1.1' encoding='utf-16'?>" + item("<title>a</title>"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Mapping
+from random import Random
 
 _RSS = (
     b"<rss version='2.0'><channel><title>A</title><item><title>T &amp;amp; U</title><guid>g</guid><link>/a</link>"
@@ -35,10 +36,11 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
         bytes([choice]) + body for choice in (0, 3) for body in (_RSS, _ATOM, _JSON, _RSS_JSON, b"<html>")
     ),
     "parsers": (
-        _RSS,
-        _ATOM,
-        b"<rss version='2.0'><channel><item><title>a<b>c</b></title><summary>d</summary></item></channel></rss>",
-        b"<rss xmlns:dc='http://purl.org/dc/elements/1.1/'><channel><item><dc:creator>A</dc:creator></item></channel></rss>",
+        b"\0" + _RSS,
+        b"\0" + _ATOM,
+        b"\0<rss version='2.0'><channel><item><title>a<b>c</b></title><summary>d</summary></item></channel></rss>",
+        b"\0<rss xmlns:dc='http://purl.org/dc/elements/1.1/'><channel><item><dc:creator>A</dc:creator></item></channel></rss>",
+        *(b"\1" + Random(number).randbytes(120) for number in range(8)),
     ),
     "dates": (
         b"Fri, 10 Jan 2020 10:00:00 +0200",

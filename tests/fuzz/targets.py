@@ -36,6 +36,7 @@ from digestd.page.sitemap import read_sitemap
 from digestd.page.tree import parse_page, words_of
 from fuzz.harmless import BASE, assert_harmless
 from fuzz.spelling import DATES, FEEDS, HTML, SITEMAPS, spelled
+from support.composed_feeds import composed
 from support.feed_comparison import verdict
 
 URL = "https://example.org/blog/feed.xml"
@@ -88,8 +89,13 @@ def _check_entry(entry: Entry) -> None:
 
 
 def parsers(data: bytes) -> None:
-    """A document that should be a feed in XML: what the fast parser reads, it reads as feedparser does."""
-    verdict(spelled(data, FEEDS).encode("utf-8", "surrogatepass"))
+    """A document that should be a feed in XML, spelled out or composed: what the fast parser reads, it reads as
+    feedparser does."""
+    choice, plan = (data[:1] or b"\0")[0], data[1:]
+    if choice & 1:
+        verdict(*composed(plan))
+    else:
+        verdict(spelled(plan, FEEDS).encode("utf-8", "surrogatepass"))
 
 
 def dates(data: bytes) -> None:

@@ -9,8 +9,8 @@ from unittest import mock
 
 from digestd.errors import NotAFeed, ParserFailed
 from digestd.feed import parse
-from digestd.feed.encoding import decode, without_margin
-from digestd.feed.fast.document import read
+from digestd.feed.encoding import decode, mend, without_margin
+from digestd.feed.fast.document import read_in_pieces
 from digestd.feed.fast.doubt import Doubt
 from digestd.feed.lenient import read_leniently
 from digestd.feed.parse import parse_feed
@@ -19,18 +19,27 @@ from digestd.model import Document
 
 URL = "https://example.org/dir/feed.xml?a=b"
 
+# Of pieces to read a document in: it ends them within tags, references and text.
+_MOST_CHARACTERS = 97
+
 _TEXTS = ("id", "link", "title", "author", "language", "summary", "published", "updated", "created")
 _OF_FEEDS = ("title", "language", "ttl", "sy_updateperiod", "sy_updatefrequency")
 _OF_CONTENTS = ("type", "language", "base", "is_summary", "value")
 
 
 def verdict(body: bytes, url: str = URL, content_type: str | None = None) -> str:
-    """`same` where the fast path reads `body`, else why it does not. Asserts that it gives what feedparser gives."""
-    text = without_margin(decode(body, content_type))
-    try:
-        found = read(text, url)
-    except Doubt as doubt:
-        return str(doubt)
+    """`same` where the fast path reads `body`, else why it does not. Asserts that it gives what feedparser gives, and
+    that pieces of any size do."""
+    raw = decode(body, content_type)
+    text = without_margin(raw)
+    found = _found(text, url, len(text) + 1)
+    assert _found(text, url, 1 + len(body) % _MOST_CHARACTERS) == found
+    if isinstance(found, str):
+        if mend(raw) != text:
+            assert result(parse_feed, body, url, content_type) == result(
+                by_feedparser, body, url, content_type
+            )
+        return found
     expected = read_leniently(text, url)
     assert not expected["bozo"], expected["bozo_exception"]
     assert kept(found) == kept(expected)
@@ -39,6 +48,19 @@ def verdict(body: bytes, url: str = URL, content_type: str | None = None) -> str
         with suppress(Doubt):
             assert in_pieces(body, url, content_type) == parse_feed(body, url, content_type)
     return "same"
+
+
+def _found(text: str, url: str, characters: int) -> dict[str, Any] | str:
+    """What the fast path gives for `text`, read in pieces of so many `characters`, or why it is in doubt."""
+    steps = read_in_pieces(text, url, characters)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: dict[str, Any] = end.value
+            return found
+        except Doubt as doubt:
+            return str(doubt)
 
 
 def by_feedparser(body: bytes, url: str, content_type: str | None) -> Document:

@@ -196,18 +196,25 @@ def _end_category(state: State) -> None:
         raise Doubt("a category that ended elsewhere")
 
 
-def _start_language(state: State, attributes: Attributes) -> None:
-    state.push("language")
-
-
-def _end_language(state: State) -> None:
-    state.language = state.pop("language")
-
-
 def _start_owned_image(state: State, attributes: Attributes) -> None:
     state.push("itunes_image", kept=False)
     if attributes.get("href") or attributes.get("url"):
         state.context()["image"] = {}
+
+
+def _start_chapters(state: State, attributes: Attributes) -> None:
+    if "psc_chapters" not in state.context():
+        state.in_chapters = True
+        state.context()["psc_chapters"] = True
+
+
+def _end_chapters(state: State) -> None:
+    state.in_chapters = False
+
+
+def _start_chapter(state: State, attributes: Attributes) -> None:
+    if state.in_chapters and not ("start" in attributes and "psc_chapters" in state.context()):
+        raise Doubt("a chapter without a place")
 
 
 def _content(element: str) -> tuple[Start, End]:
@@ -263,8 +270,7 @@ _PAIRS: Mapping[str, tuple[Start, End]] = {
     "image": (_start_image, _end_image),
     "textinput": (_start_text_input, _end_text_input),
     "source": (_start_source, _end_source),
-    "language": (_start_language, _end_language),
-    "dc_language": (_start_language, _end_language),
+    **dict.fromkeys(("language", "dc_language"), _text("language")),
     "summary": (_start_summary, _end_summary),
     "itunes_summary": (_start_summary, _end_summary),
     "abstract": (_start_abstract, _end_description),
@@ -312,7 +318,9 @@ STARTS: Mapping[str, Start] = {
     "channel": _start_channel,
     **dict.fromkeys(("itunes_image", "itunes_link"), _start_owned_image),
     **dict.fromkeys(("cloud", "media_group", "media_content"), _nothing),
-    **dict.fromkeys(("psc_chapters", "psc_chapter", "georssgeom"), _doubt),
+    "psc_chapters": _start_chapters,
+    "psc_chapter": _start_chapter,
+    "georssgeom": _doubt,
     **dict.fromkeys((f"gml_{name}" for name in ("point", "linestring", "polygon", "exterior")), _doubt),
     **dict.fromkeys((f"gml_{name}" for name in ("linearring", "pos", "poslist")), _doubt),
 }
@@ -323,6 +331,7 @@ ENDS: Mapping[str, End] = {
     **people.ENDS,
     **links.ENDS,
     **dict.fromkeys(("feed", "channel"), _end_feed),
+    "psc_chapters": _end_chapters,
     "geom": _doubt_end,
     **dict.fromkeys((f"gml_{name}" for name in ("point", "linestring", "polygon", "exterior")), _doubt_end),
     **dict.fromkeys((f"gml_{name}" for name in ("linearring", "pos", "poslist")), _doubt_end),

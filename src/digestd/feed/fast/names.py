@@ -90,12 +90,11 @@ _VERSIONS = {"http://purl.org/rss/1.0/": "rss10", "http://www.w3.org/2005/atom":
 
 
 class Name(NamedTuple, Generic[S]):
-    """An element's name: `tag` as `prefix:name`, `inner` and `inner_end` as it stands in content that is XHTML, `key`
-    under which its text is kept, and what is done at its start and its end."""
+    """An element's name: `tag` as `prefix:name`, `inner` as it stands in content that is XHTML, `key` under which its
+    text is kept, and what is done at its start and its end."""
 
     tag: str
     inner: str
-    inner_end: str
     key: str
     ends_text_input: bool
     ends_image: bool
@@ -202,7 +201,6 @@ class Names(Generic[S]):
         return Name(
             tag,
             tag.partition(":")[2] if colon else tag,
-            tag.rpartition(":")[2],
             key,
             not prefix and tag not in _OF_TEXT_INPUTS,
             not prefix and tag not in _OF_IMAGES,

@@ -44,7 +44,7 @@ _KEPT = {
 _STRUCTURES = frozenset(
     {"links", "authors", "author_detail", "title_detail", "summary_detail", "content_detail", "contributors"}
     | {"publishers", "publisher_detail", "generator_detail", "image", "textinput", "tags", "where"}
-    | {"media_credit", "media_content", "media_thumbnail", "psc_chapters", "description_detail"}
+    | {"media_credit", "media_content", "media_thumbnail", "description_detail"}
     | {"media_rating", "media_restriction", "media_license", "media_player", "source"}
 )
 _PSEUDO_REFERENCE = re.compile("&([A-Za-z0-9_]+);")
@@ -62,7 +62,7 @@ class State:
         self.entries: list[Part] = []
         self.source: Part = {}
         self.in_feed = self.in_entry = self.in_source = False
-        self.in_image = self.in_text_input = False
+        self.in_image = self.in_text_input = self.in_chapters = False
         self.in_author = self.in_contributor = self.in_publisher = False
         self.guid_is_link: bool | None = None
         self.has_content = False
@@ -201,6 +201,9 @@ class State:
         if not attributes:
             self.push(key)
             return
+        if key == "publisher":
+            # feedparser would look for an address in them.
+            raise Doubt("attributes in the place of a text")
         context = self.context()
         if key in _KEPT:
             # There it stands with its attributes, which are no text.
@@ -257,10 +260,12 @@ class State:
 
     def _is_inline(self, name: Name[State], attributes: Attributes) -> bool:
         """Whether the beginning of the element `name`, in content, needs nothing more: it is part of it."""
-        if self.content["type"] != XHTML:
+        if not self.content["type"].endswith("xml"):
             if name.tag in ("xhtml:div", "div"):
                 return True
             self._become_xhtml()
+        elif self.content["type"] != XHTML:
+            raise Doubt("elements in XML that is no XHTML")
         written = "".join(f' {key}="{_quoted(value)}"' for key, value in attributes.items())
         self._add(f"<{name.inner}{written}>")
         return True
@@ -271,13 +276,11 @@ class State:
             if name.tag in ("xhtml:div", "div"):
                 return True
             self._become_xhtml()
-        self._add(f"</{name.inner_end}>")
+        self._add(f"</{name.inner}>")
         return False
 
     def _become_xhtml(self) -> None:
         """Take what was promised as text, and holds elements, for what it is."""
-        if self.content["type"].endswith("xml"):
-            raise Doubt("elements in XML that is no XHTML")
         if any("<" in piece for piece in self._pieces or ()):
             raise Doubt("escaped and plain markup")
         self.content["type"] = XHTML
