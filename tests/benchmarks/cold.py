@@ -25,7 +25,7 @@ def _round(bench: Bench, served: Served, urls: list[str]) -> None:
     wall = bench.results.figure("cold", f"wall, {name}", "s")
     for edition in bench.editions:
         place = Installation(edition, bench.place("cold"), urls)
-        whole, idle = place.once(), place.once()
+        whole, idle = place.once(), place.start_up()
         cpu.add(edition.name, whole.cpu - idle.cpu)
         wall.add(edition.name, whole.wall - idle.wall)
     if not bench.peers:

@@ -77,6 +77,10 @@ class Installation:
             raise RuntimeError(f"digestd ended with {used.status}: {self.log.read_text()[-2000:]}")
         return used
 
+    def start_up(self) -> Usage:
+        """Run `--once` for one source that is known: with nothing due, what polls need would not even be imported."""
+        return self.once("--all", "--limit", "1")
+
     @contextmanager
     def daemon(self, probe: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
         """Run the daemon within the block; with `probe` it writes there what goes on inside (see

@@ -45,7 +45,7 @@ def _back_to_back(bench: Bench, figure: Figure, urls: list[str], *, with_peers: 
     polls: dict[str, tuple[Callable[[], float], Callable[[], float]]] = {}
     for place in places:
         place.once()
-        polls[place.edition.name] = _cpu_of(place, "--all"), _cpu_of(place)
+        polls[place.edition.name] = _cpu_of(place)
     for peer in _warmed(bench, urls) if with_peers else ():
         polls[peer.name] = _peer_cpu(peer)
     for _ in range(bench.rounds):
@@ -53,8 +53,8 @@ def _back_to_back(bench: Bench, figure: Figure, urls: list[str], *, with_peers: 
             figure.add(name, 1_000 * (work() - idle()) / len(urls))
 
 
-def _cpu_of(place: Installation, *arguments: str) -> Callable[[], float]:
-    return lambda: place.once(*arguments).cpu
+def _cpu_of(place: Installation) -> tuple[Callable[[], float], Callable[[], float]]:
+    return lambda: place.once("--all").cpu, lambda: place.start_up().cpu
 
 
 def _peer_cpu(peer: Peer) -> tuple[Callable[[], float], Callable[[], float]]:
