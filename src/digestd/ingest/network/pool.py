@@ -11,7 +11,7 @@ import trio
 
 from digestd.ingest.network.connect import TrioStream
 
-KEPT_CONNECTIONS = 20
+KEPT_CONNECTIONS = 100
 """A connection is used again only by sources of one host polled in a row, and by redirects."""
 KEPT_SECONDS = 15.0
 
