@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-HEAVY_BYTES = 1024 * 1024
+HEAVY_BYTES = 2 * 1024 * 1024
 """A document of this size may take long: it counts as heavy before anybody has read it."""
 HEAVY_SECONDS = 1.0
 """A document that takes so much processor time is heavy, whatever its size."""
