@@ -9,11 +9,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from support.newsroom import Story
+
+# No feed of ours has fallen silent.
+_YESTERDAY = datetime.combine(datetime.now(UTC) - timedelta(days=1), time_of_day(), UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class Farm:
         items = "".join(
             f"<item><guid isPermaLink='false'>{name}-{n}</guid><title>{name} entry {n}</title>"
             f"<link>{self._link(name, n)}</link><description>Text of entry {n} of {name}.</description>"
-            f"<pubDate>Mon, 23 Nov 2026 {n // 3600 % 24:02}:{n // 60 % 60:02}:{n % 60:02} GMT</pubDate></item>"
+            f"<pubDate>{format_datetime(_YESTERDAY + timedelta(seconds=n % 86_400))}</pubDate></item>"
             for n in reversed(range(size))
         )
         return (
