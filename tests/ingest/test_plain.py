@@ -118,5 +118,8 @@ def test_nothing_slips_another_field_into_a_request() -> None:
         (b"/", (b"a", b"b\r\nc: d")),
         (b"/", (b"a: b\r\nc", b"d")),
         (b"/ HTTP/1.1\r\na: b\r\n", host),
+        (b"/", host),
+        (b"/", (b"Host", b"b.example")),
+        (b"/", (b"content-length", b"5")),
     ]:
         assert plain.get(target, [host, field]) is None

@@ -17,6 +17,8 @@ _GET = re.compile(rb"GET [\x21-\x7e]+ HTTP/1\.1\r\n(?:" + _TOKEN + rb": " + _VAL
 _ANSWER = re.compile(
     rb"HTTP/1\.1 ([2-5][0-9]{2}) " + _VALUE + rb"\r\n((?:" + _TOKEN + rb":" + _VALUE + rb"\r\n)*)\r\n"
 )
+# A second host is none of ours, and a GET of ours has no body.
+_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _LENGTH = re.compile(rb"[0-9]{1,15}")
 _NOT_MODIFIED = 304
 # RFC 9110, 15.3.5: it has no body, whatever its fields say.
@@ -37,8 +39,8 @@ class Head:
 def get(target: bytes, fields: Sequence[tuple[bytes, bytes]]) -> bytes | None:
     """A GET of `target` with `fields`, the host first; None where one of them is not plain."""
     lines = [b"GET " + target + b" HTTP/1.1\r\n"]
-    for name, value in fields:
-        if value != value.strip(b" \t"):
+    for number, (name, value) in enumerate(fields):
+        if value != value.strip(b" \t") or (number > 0 and name.lower() in _ONCE):
             return None
         lines.append(name + b": " + value + b"\r\n")
     head = b"".join((*lines, b"\r\n"))
