@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import pytest
 import trio
@@ -192,3 +193,40 @@ async def test_who_is_patient_does_not_wait_for_ever(work: Work, callers: Caller
     await callers.start(1, 3, patient=True)
     await told(callers)
     assert sorted(item for call in work.calls for item in call) == [1, 2, 3, 4]
+
+
+async def test_a_system_without_threads_is_an_outage_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = Places(1, StoreCalls())
+    group: GroupCommit[int, int] = GroupCommit(places, lambda items: [item * 10 for item in items])
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as system, trio.fail_after(5):
+        system.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="raise the limit on tasks or memory"):
+                await group([1])
+        with pytest.raises(StoreUnavailable, match="can't start new thread"):
+            await places.run(lambda: None)
+    assert places.taken == 0
+    with trio.fail_after(5):
+        assert await group([1, 2]) == [10, 20]
+    places.close()
+
+
+async def test_threads_that_there_are_do_what_a_new_one_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = Places(2, StoreCalls())
+    await places.run(lambda: None)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done: list[int] = []
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            for number in range(2):
+                nursery.start_soon(places.run, partial(done.append, number))
+    assert sorted(done) == [0, 1]
+    places.close()

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import trio
 
+from digestd.errors import StoreUnavailable
 from digestd.store.places import Job, Places
 
 PATIENCE_SECONDS = 0.01
@@ -100,7 +101,15 @@ class GroupCommit(Generic[Item, Answer]):
         if not self._queued:
             return
         batch = self._queued
-        if self._places.start(partial(self._done, batch), partial(self._ended, batch)):
+        try:
+            started = self._places.start(partial(self._done, batch), partial(self._ended, batch))
+        except StoreUnavailable as error:
+            self._queued, self._busy = [], False
+            for ticket in batch:
+                ticket.error = error
+                ticket.wake()
+            return
+        if started:
             self._queued = []
         else:
             batch[0].leads = True

@@ -164,12 +164,24 @@ class Places:
         """Hand `job`, which has its place, to a thread."""
         if self._limiter.borrowed_tokens > self._threads:
             try:
-                Thread(target=self._work, name="digestd store", daemon=True).start()
+                self._add_thread()
             except BaseException:
                 self._limiter.release_on_behalf_of(job)
                 raise
-            self._threads += 1
         self._jobs.put(job)
+
+    def _add_thread(self) -> None:
+        """Start one more, or leave it to those there are where the system has none for us."""
+        try:
+            Thread(target=self._work, name="digestd store", daemon=True).start()
+        except RuntimeError as error:
+            if self._threads:
+                return
+            message = (
+                f"no thread can be started for the database ({error}): raise the limit on tasks or memory"
+            )
+            raise StoreUnavailable(message) from error
+        self._threads += 1
 
     def _finished(self, job: Job) -> None:
         self._limiter.release_on_behalf_of(job)

@@ -12,7 +12,8 @@ import trio
 from digestd.ingest.network.connect import TrioStream
 
 KEPT_CONNECTIONS = 100
-"""A connection is used again only by sources of one host polled in a row, and by redirects."""
+"""A connection is used again only by sources of one host polled in a row, and by redirects: one for each of the sources
+that large daemons poll at one time."""
 KEPT_SECONDS = 15.0
 
 Connect: TypeAlias = Callable[[httpcore2.Origin], httpcore2.AsyncConnectionInterface]
