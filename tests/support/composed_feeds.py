@@ -11,31 +11,19 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple, TypeVar
 
+from support.feed_documents import ATOM, RSS_1, USUAL
+
 T = TypeVar("T")
 
-ATOM = "http://www.w3.org/2005/Atom"
-RSS_1 = "http://purl.org/rss/1.0/"
 _XHTML = "http://www.w3.org/1999/xhtml"
 _BOUND = {
-    "dc": "http://purl.org/dc/elements/1.1/",
-    "dcterms": "http://purl.org/dc/terms/",
-    "content": "http://purl.org/rss/1.0/modules/content/",
-    "itunes": "http://www.itunes.com/dtds/podcast-1.0.dtd",
-    "media": "http://search.yahoo.com/mrss/",
-    "georss": "http://www.georss.org/georss",
+    **USUAL,
     "gml": "http://www.opengis.net/gml",
-    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
-    "sy": "http://purl.org/rss/1.0/modules/syndication/",
     "h": _XHTML,
-    "xlink": "http://www.w3.org/1999/xlink",
-    "cc": "http://web.resource.org/cc/",
-    "creativeCommons": "http://backend.userland.com/creativeCommonsRssModule",
-    "feedburner": "http://rssnamespace.org/feedburner/ext/1.0",
     "podcast": "https://podcastindex.org/namespace/1.0",
     "slash": "http://purl.org/rss/1.0/modules/slash/",
     "psc": "http://podlove.org/simple-chapters",
     "atom": ATOM,
-    "x": "urn:nobody",
 }
 _NAMESPACES = (
     *_BOUND.values(),

@@ -15,7 +15,7 @@ from hypothesis.strategies import SearchStrategy
 ATOM = "http://www.w3.org/2005/Atom"
 RSS_1 = "http://purl.org/rss/1.0/"
 
-_USUAL = {
+USUAL = {
     "dc": "http://purl.org/dc/elements/1.1/",
     "dcterms": "http://purl.org/dc/terms/",
     "content": "http://purl.org/rss/1.0/modules/content/",
@@ -181,7 +181,7 @@ def _attributes(most: int) -> SearchStrategy[dict[str, str]]:
 def _declaration() -> SearchStrategy[dict[str, str]]:
     """A namespace bound in the middle of a document, mostly none."""
     prefixes = st.sampled_from(["xmlns", "xmlns:dc", "xmlns:media", "xmlns:x", "xmlns:content", "xmlns:new"])
-    uris = st.sampled_from([*_USUAL.values(), *_ODD])
+    uris = st.sampled_from([*USUAL.values(), *_ODD])
     bound = st.tuples(prefixes, uris).map(lambda pair: dict([pair]))
     return st.one_of(*[st.just(dict[str, str]())] * 12, bound)
 
@@ -210,9 +210,9 @@ def feeds(draw: Callable[[SearchStrategy[object]], object]) -> bytes:
     """A feed, mostly one that feedparser's strict parser reads."""
     root = draw(st.sampled_from(sorted(_ROOTS)))
     default = draw(st.sampled_from(_ROOTS[str(root)]))
-    bound = dict(draw(st.permutations(sorted(_USUAL.items()))))  # type: ignore[call-overload]
+    bound = dict(draw(st.permutations(sorted(USUAL.items()))))  # type: ignore[call-overload]
     if draw(st.integers(0, 4)) == 0:
-        bound[draw(st.sampled_from(sorted(_USUAL)))] = draw(st.sampled_from([*_USUAL.values(), *_ODD]))
+        bound[draw(st.sampled_from(sorted(USUAL)))] = draw(st.sampled_from([*USUAL.values(), *_ODD]))
     declared = {f"xmlns:{prefix}": uri for prefix, uri in bound.items()} | (
         {"xmlns": default} if default else {}
     )
